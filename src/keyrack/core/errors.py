@@ -1,0 +1,120 @@
+"""What can go wrong that is not a denial: one tree, each class with its public code and status.
+
+KeyrackError
+├── InvalidRequest 400        ├── NotFound 404            ├── PreconditionFailed 412
+├── NotHeld 403               ├── Conflict 409 (named)    ├── ValidationFailed 422
+├── SecretDated 403           │                           ├── Unavailable 503
+└── ConfigurationError (exit code 78; names the setting, never its value)
+
+No message carries a credential: whoever raises one of these writes a sentence, not an input.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+
+class KeyrackError(Exception):
+    """The root of the tree. `code` is stable public API, `details` is always an object."""
+
+    status = 500
+    code = "internal_error"
+    title = "Internal error"
+
+    def __init__(self, detail: str, *, code: str | None = None, details: Mapping[str, Any] | None = None):
+        super().__init__(detail)
+        self.detail = detail
+        self.code = code or self.code
+        self.details: dict[str, Any] = dict(details or {})
+
+
+class InvalidRequest(KeyrackError):
+    """The request cannot be read: malformed JSON, a bad cursor, a key in the query string."""
+
+    status, code, title = 400, "invalid_request", "Invalid request"
+
+
+class NotHeld(KeyrackError):
+    """The caller would grant, or do, more than it holds. `details.not_held` names what."""
+
+    status, code, title = 403, "insufficient_scope", "Insufficient scope"
+
+    def __init__(self, not_held: Sequence[str]):
+        names = ", ".join(not_held)
+        super().__init__(
+            f"Nobody grants more than they hold; you do not hold: {names}.",
+            details={"not_held": list(not_held)},
+        )
+
+
+class SecretDated(KeyrackError):
+    """A secret that is being rotated out was used to change its own key."""
+
+    status, code, title = 403, "secret_dated", "Secret is being rotated out"
+
+
+class NotFound(KeyrackError):
+    """There is nothing of that id in the caller's reach."""
+
+    status, code, title = 404, "not_found", "Not found"
+
+
+class Conflict(KeyrackError):
+    """The state does not allow it; `code` is `conflict` or a named one such as `name_taken`."""
+
+    status, code, title = 409, "conflict", "Conflict"
+
+
+class PreconditionFailed(KeyrackError):
+    """`If-Match` named an older revision."""
+
+    status, code, title = 412, "precondition_failed", "Precondition failed"
+
+
+class ValidationFailed(KeyrackError):
+    """A value is outside its rule. `details.fields` maps each field to its messages."""
+
+    status, code, title = 422, "validation_error", "Validation error"
+
+    def __init__(self, fields: Mapping[str, Sequence[str]]):
+        names = ", ".join(sorted(fields))
+        super().__init__(
+            f"Please correct: {names}.", details={"fields": {k: list(v) for k, v in fields.items()}}
+        )
+
+
+class Unavailable(KeyrackError):
+    """Our own trouble: the store cannot be read or written, or nothing is configured."""
+
+    status, code, title = 503, "unavailable", "Unavailable"
+
+    def __init__(self, detail: str, *, reason: str = "store_down"):
+        super().__init__(detail)
+        self.reason = reason
+
+
+class StoreExists(KeyrackError):
+    """`init` met a store that is already there; nothing was changed."""
+
+    status, code, title = 409, "store_exists", "Store exists"
+
+
+class Tampered(KeyrackError):
+    """Something in the store does not authenticate: it was altered, reordered or put back."""
+
+    code, title = "store_tampered", "Store does not authenticate"
+
+    def __init__(self, detail: str, *, number: int | None = None):
+        super().__init__(detail)
+        self.number = number
+
+
+class ConfigurationError(KeyrackError):
+    """A setting is missing or wrong; a process that starts with it ends with exit code 78."""
+
+    code, title = "configuration_error", "Configuration error"
+
+    def __init__(self, setting: str, detail: str):
+        super().__init__(f"{setting}: {detail}")
+        self.setting = setting

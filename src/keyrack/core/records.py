@@ -1,0 +1,177 @@
+"""Records as bytes: compact JSON that names its format; members of later formats are kept.
+
+The bytes are what is authenticated and stored, so a record is written once and never re-written to
+look different.
+"""
+
+from __future__ import annotations
+
+import json
+from base64 import b64decode, b64encode
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from ipaddress import ip_network
+from typing import Any
+
+from keyrack.core.model import Key, Limit, Secret, Status, Tenant, VersionState
+
+FORMAT = 1
+
+
+def write_key(key: Key) -> bytes:
+    """The bytes of a key's record."""
+    members = {
+        "format": FORMAT,
+        "id": key.id,
+        "prefix": key.prefix,
+        "environment": key.environment,
+        "tenant": key.tenant,
+        "name": key.name,
+        "owner": key.owner,
+        "scopes": key.scopes,
+        "preset": key.preset,
+        "role": key.role,
+        "status": None if key.status is Status.ACTIVE else key.status,
+        "networks": [str(one) for one in key.networks],
+        "limits": _limits(key.limits),
+        "credits": key.credits,
+        "metadata": key.metadata,
+        "created_by": key.created_by,
+        "revoked_reason": key.revoked_reason,
+        "revision": key.revision,
+        "ending": key.ending,
+        "versions": [_version(one) for one in key.versions],
+        **_times(key, "created_at", "updated_at", "expires_at", "revoked_at"),
+    }
+    return _dump(members, key.unknown)
+
+
+def read_key(body: bytes) -> Key:
+    """The key of a record's bytes, which were authenticated before."""
+    record = json.loads(body)
+    del record["format"]
+    return Key(
+        id=record.pop("id"),
+        prefix=record.pop("prefix"),
+        environment=record.pop("environment"),
+        tenant=record.pop("tenant"),
+        name=record.pop("name"),
+        owner=record.pop("owner", None),
+        scopes=tuple(record.pop("scopes", ())),
+        preset=record.pop("preset", None),
+        role=record.pop("role", None),
+        status=Status(record.pop("status", Status.ACTIVE)),
+        networks=tuple(ip_network(one) for one in record.pop("networks", ())),
+        limits=_read_limits(record.pop("limits", ())),
+        credits=record.pop("credits", None),
+        metadata=record.pop("metadata", {}),
+        created_by=record.pop("created_by"),
+        revoked_reason=record.pop("revoked_reason", None),
+        revision=record.pop("revision"),
+        ending=record.pop("ending"),
+        versions=tuple(_read_version(one) for one in record.pop("versions")),
+        created_at=read_time(record.pop("created_at")),
+        updated_at=_read_optional(record.pop("updated_at", None)),
+        expires_at=_read_optional(record.pop("expires_at", None)),
+        revoked_at=_read_optional(record.pop("revoked_at", None)),
+        unknown=record,
+    )
+
+
+def write_tenant(tenant: Tenant) -> bytes:
+    """The bytes of a tenant's record."""
+    members = {
+        "format": FORMAT,
+        "id": tenant.id,
+        "name": tenant.name,
+        "suspended": tenant.suspended,
+        "limits": _limits(tenant.limits),
+        "quota": tenant.quota,
+        "metadata": tenant.metadata,
+        "revision": tenant.revision,
+        **_times(tenant, "created_at", "updated_at", "starts_at", "ends_at", "deleted_at"),
+    }
+    return _dump(members, tenant.unknown)
+
+
+def read_tenant(body: bytes) -> Tenant:
+    """The tenant of a record's bytes, which were authenticated before."""
+    record = json.loads(body)
+    del record["format"]
+    return Tenant(
+        id=record.pop("id"),
+        name=record.pop("name"),
+        suspended=tuple(record.pop("suspended", ())),
+        limits=_read_limits(record.pop("limits", ())),
+        quota=record.pop("quota", None),
+        metadata=record.pop("metadata", {}),
+        revision=record.pop("revision"),
+        created_at=read_time(record.pop("created_at")),
+        updated_at=_read_optional(record.pop("updated_at", None)),
+        starts_at=_read_optional(record.pop("starts_at", None)),
+        ends_at=_read_optional(record.pop("ends_at", None)),
+        deleted_at=_read_optional(record.pop("deleted_at", None)),
+        unknown=record,
+    )
+
+
+def write_time(value: datetime) -> str:
+    """RFC 3339 in UTC with `Z`, with a fraction only where there is one."""
+    return value.astimezone(UTC).isoformat().removesuffix("+00:00") + "Z"
+
+
+def read_time(text: str) -> datetime:
+    """The time that `write_time` wrote."""
+    return datetime.fromisoformat(text)
+
+
+def _read_optional(text: str | None) -> datetime | None:
+    return None if text is None else read_time(text)
+
+
+def _times(record: object, *names: str) -> dict[str, str | None]:
+    values = {name: getattr(record, name) for name in names}
+    return {name: None if value is None else write_time(value) for name, value in values.items()}
+
+
+def _version(version: Secret) -> dict[str, Any]:
+    return _present(
+        {
+            "number": version.number,
+            "state": None if version.state is VersionState.LIVE else version.state,
+            "created_at": write_time(version.created_at),
+            "not_after": None if version.not_after is None else write_time(version.not_after),
+            "pepper": version.pepper,
+            "digest": b64encode(version.digest).decode(),
+            "foreign": version.foreign or None,
+        }
+    )
+
+
+def _read_version(record: Mapping[str, Any]) -> Secret:
+    return Secret(
+        number=record["number"],
+        state=VersionState(record.get("state", VersionState.LIVE)),
+        created_at=read_time(record["created_at"]),
+        not_after=_read_optional(record.get("not_after")),
+        pepper=record["pepper"],
+        digest=b64decode(record["digest"]),
+        foreign=record.get("foreign", False),
+    )
+
+
+def _limits(limits: Iterable[Limit]) -> list[list[str | int]]:
+    return [[one.name, one.limit, one.window_seconds] for one in limits]
+
+
+def _read_limits(rows: Iterable[list[Any]]) -> tuple[Limit, ...]:
+    return tuple(Limit(*row) for row in rows)
+
+
+def _present(members: Mapping[str, Any]) -> dict[str, Any]:
+    """What is worth its bytes: a million records are kept in memory as they are written."""
+    return {name: value for name, value in members.items() if value not in (None, (), [], {})}
+
+
+def _dump(members: Mapping[str, Any], unknown: Mapping[str, Any]) -> bytes:
+    return json.dumps({**unknown, **_present(members)}, separators=(",", ":"), ensure_ascii=False).encode()

@@ -1,0 +1,156 @@
+"""The life of a secret version: pure functions from versions and a time to versions.
+
+One live version is undated: the primary. Every other live version has an end, and counts as retired
+from that instant on without anybody acting. Nothing here reads a clock or a store.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from keyrack.core.errors import Conflict, ValidationFailed
+from keyrack.core.model import Secret, VersionState
+
+MAX_LIVE = 5
+MIN_GRACE = timedelta(hours=1)
+MAX_GRACE = timedelta(days=7)
+DEFAULT_GRACE = timedelta(days=1)
+UNDO_WITHIN = timedelta(days=1)
+RECOGNISED_FOR = timedelta(days=30)
+"""How long after its end a version is still told from an unknown text."""
+
+Versions = tuple[Secret, ...]
+
+
+def is_live(version: Secret, now: datetime) -> bool:
+    """Whether this version proves its key at that time."""
+    return version.state is VersionState.LIVE and (version.not_after is None or now < version.not_after)
+
+
+def live(versions: Versions, now: datetime) -> Versions:
+    """The versions that prove their key at that time, oldest first."""
+    return tuple(version for version in versions if is_live(version, now))
+
+
+def recognised(versions: Versions, now: datetime) -> Versions:
+    """The versions worth comparing with: live, or ended within the last 30 days."""
+    return tuple(
+        version
+        for version in versions
+        if version.not_after is None or now < version.not_after + RECOGNISED_FOR
+    )
+
+
+def rotating(versions: Versions, now: datetime) -> bool:
+    """Whether more than one version is live."""
+    return len(live(versions, now)) > 1
+
+
+def next_number(versions: Versions) -> int:
+    """The number of the version that comes next; numbers are never given twice."""
+    return max((version.number for version in versions), default=0) + 1
+
+
+def check_grace(grace: timedelta, *, compromised: bool) -> None:
+    """Refuse a grace outside 1 h to 7 d; 0 is for a compromised key, and only for one."""
+    if compromised:
+        if grace:
+            raise ValidationFailed({"grace_seconds": ["A compromised secret gets no grace: give 0."]})
+    elif not MIN_GRACE <= grace <= MAX_GRACE:
+        raise ValidationFailed(
+            {
+                "grace_seconds": [
+                    "Give 3600 to 604800 seconds (1 hour to 7 days), or 0 together with compromised."
+                ]
+            }
+        )
+
+
+def start(versions: Versions, new: Secret, *, now: datetime, ends_at: datetime, force: bool) -> Versions:
+    """Add a version and date the primary; versions dated earlier keep their own end."""
+    standing = live(versions, now)
+    if len(standing) >= MAX_LIVE:
+        raise Conflict(
+            f"This key has {MAX_LIVE} live secrets; promote or abort before the next one.",
+            code="version_limit",
+        )
+    if len(standing) > 1 and not force:
+        raise Conflict(
+            "A rotation is under way: promote or abort it, or start another with force.",
+            code="rotation_active",
+        )
+    return (*(_dated(version, ends_at) for version in versions), new)
+
+
+def replace_compromised(versions: Versions, new: Secret, *, now: datetime) -> Versions:
+    """Destroy every other version at once, live or retired; none of them proves again."""
+    return (*(_ended(version, VersionState.DESTROYED, now) for version in versions), new)
+
+
+def promote(versions: Versions, now: datetime) -> Versions:
+    """End grace early: only the primary stays live."""
+    if not rotating(versions, now):
+        raise Conflict("No rotation is under way, so there is nothing to promote.", code="no_rotation")
+    return tuple(
+        _ended(version, VersionState.RETIRED, now)
+        if is_live(version, now) and version.not_after is not None
+        else version
+        for version in versions
+    )
+
+
+def abort(versions: Versions, now: datetime) -> Versions:
+    """Drop the newest live version; the one before it is the primary again."""
+    standing = live(versions, now)
+    if len(standing) < 2:
+        raise Conflict("No rotation is under way, so there is nothing to abort.", code="no_rotation")
+    before, newest = standing[-2:]
+    swapped = {newest.number: _ended(newest, VersionState.ABORTED, now)}
+    if newest.not_after is None:
+        swapped[before.number] = replace(before, not_after=None)
+    return tuple(swapped.get(version.number, version) for version in versions)
+
+
+def undo(versions: Versions, now: datetime, *, ends_at: datetime) -> Versions:
+    """Bring back the version before the primary, within a day of its end.
+
+    It becomes the primary again; the one that replaced it stays live until ends_at, so that callers
+    who had moved on can move back.
+    """
+    if rotating(versions, now):
+        raise Conflict("A rotation is under way: abort it instead.", code="rotation_active")
+    primary = live(versions, now)[-1]
+    before = [version for version in versions if version.number < primary.number]
+    if not before:
+        raise Conflict("This key has never been rotated.", code="no_rotation")
+    last = max(before, key=lambda version: (version.not_after or now, version.number))
+    ended = last.state in (VersionState.ABORTED, VersionState.DESTROYED)
+    if ended or last.not_after is None or now >= last.not_after + UNDO_WITHIN:
+        raise Conflict(
+            "The previous secret can be brought back within a day of its end, unless it was destroyed.",
+            code="undo_expired",
+        )
+    swapped = {
+        last.number: replace(last, state=VersionState.LIVE, not_after=None),
+        primary.number: replace(primary, not_after=ends_at),
+    }
+    return tuple(swapped.get(version.number, version) for version in versions)
+
+
+def end_version(versions: Versions, number: int, now: datetime) -> Versions:
+    """End one dated version now, by the wish of whoever holds it."""
+    return tuple(
+        _ended(version, VersionState.RETIRED, now) if version.number == number else version
+        for version in versions
+    )
+
+
+def _dated(version: Secret, ends_at: datetime) -> Secret:
+    undated = version.state is VersionState.LIVE and version.not_after is None
+    return replace(version, not_after=ends_at) if undated else version
+
+
+def _ended(version: Secret, state: VersionState, now: datetime) -> Secret:
+    end = now if version.not_after is None else min(now, version.not_after)
+    return replace(version, state=state, not_after=end)

@@ -1,0 +1,109 @@
+"""The last step of a decision: what passed is charged to its limits, what was refused to its address.
+
+All limits of a request are taken in one step of Counters; a denied request keeps nothing.
+"""
+
+from __future__ import annotations
+
+from ipaddress import IPv6Network
+
+from keyrack.core.errors import Unavailable
+from keyrack.core.model import Access, Address, Allowed, Decision, Denied, Key, Limit, Reason, Tenant
+from keyrack.core.policy import Policy
+from keyrack.stores.counters import Counters, MemoryCounters, Spend
+
+FAILURES = frozenset(
+    {Reason.MALFORMED, Reason.UNKNOWN, Reason.REVOKED, Reason.DISABLED, Reason.EXPIRED, Reason.RETIRED}
+)
+"""Refused credentials, which count against their address."""
+UNPROVED = frozenset({Reason.MALFORMED, Reason.UNKNOWN})
+"""Those that turn into 429 beyond the limit; whoever proved a key is told what is wrong with it."""
+
+
+class Spender:
+    """Charges decisions to Counters. `open_when_down` lets requests pass when Counters cannot be read."""
+
+    def __init__(self, counters: Counters, policy: Policy, *, open_when_down: bool = False):
+        self._counters = counters
+        self._limits = policy.limits
+        self._open_when_down = open_when_down
+        self._failures = Failures(policy.failure_limit) if policy.failure_limit else None
+
+    def spend(self, decision: Decision, tenant: Tenant | None, access: Access, now: float) -> Decision:
+        """The decision after its limits were charged: the same, or a refusal for `rate`."""
+        if isinstance(decision, Allowed):
+            spends = self._spends(decision.key, tenant, access.cost)
+            return self._take(decision, spends, now) if spends else decision
+        if self._failures is not None and decision.reason in FAILURES:
+            return self._failures.count(decision, access.address, now)
+        return decision
+
+    def share_failures(self, now: float) -> None:
+        """Merge the failures counted here into Counters, and learn of those counted elsewhere."""
+        if self._failures is not None:
+            self._failures.share(self._counters, now)
+
+    def _spends(self, key: Key, tenant: Tenant | None, cost: int) -> list[Spend]:
+        if not (key.limits or self._limits or (tenant and tenant.limits)):
+            return []
+        own = {limit.name for limit in key.limits}
+        defaults = (limit for limit in self._limits if limit.name not in own)
+        spends = [Spend(f"key/{key.id}/{limit.name}", limit, cost) for limit in (*key.limits, *defaults)]
+        shared = tenant.limits if tenant else ()
+        return spends + [Spend(f"tenant/{key.tenant}/{limit.name}", limit, cost) for limit in shared]
+
+    def _take(self, allowed: Allowed, spends: list[Spend], now: float) -> Decision:
+        try:
+            taken = self._counters.take(spends, now)
+        except Unavailable:
+            return allowed if self._open_when_down else Denied(Reason.STORE_DOWN, allowed.key, allowed.secret)
+        if taken.ok:
+            return allowed._replace(rates=taken.rates)
+        return Denied(
+            Reason.RATE,
+            allowed.key,
+            allowed.secret,
+            rates=taken.rates,
+            retry_after=taken.retry_after,
+        )
+
+
+class Failures:
+    """Refused credentials by client address, counted here at once and shared once a second.
+
+    Bounded: beyond its table's size, further addresses share one bucket.
+    """
+
+    def __init__(self, limit: Limit):
+        self._limit = limit
+        self._here = MemoryCounters()
+        self._unshared: dict[str, int] = {}
+        self._blocked_until: dict[str, float] = {}
+
+    def count(self, denied: Denied, address: Address | None, now: float) -> Denied:
+        """Charge one failure; beyond the limit an unproved one becomes a refusal for `rate`."""
+        bucket = f"failures/{neighbourhood(address)}"
+        taken = self._here.take([Spend(bucket, self._limit, 1)], now)
+        if taken.ok:
+            self._unshared[bucket] = self._unshared.get(bucket, 0) + 1
+        blocked_until = self._blocked_until.get(bucket, 0.0)
+        if denied.reason not in UNPROVED or (taken.ok and now >= blocked_until):
+            return denied._replace(rates=taken.rates)
+        wait = max(taken.retry_after or 1, int(blocked_until - now) + 1)
+        return Denied(Reason.RATE, rates=taken.rates, retry_after=wait)
+
+    def share(self, counters: Counters, now: float) -> None:
+        """Add what was counted here to Counters, and block what is beyond the limit in all."""
+        unshared, self._unshared = self._unshared, {}
+        self._blocked_until = {bucket: until for bucket, until in self._blocked_until.items() if until > now}
+        for bucket, count in unshared.items():
+            (rate,) = counters.add([Spend(bucket, self._limit, count)], now)
+            if rate.remaining == 0:
+                self._blocked_until[bucket] = rate.reset_at
+
+
+def neighbourhood(address: Address | None) -> str:
+    """Whom failures are counted for: an IPv4 address, or the /64 of an IPv6 one."""
+    if address is None or address.version == 4:
+        return str(address)
+    return str(IPv6Network((address, 64), strict=False))

@@ -1,0 +1,1 @@
+"""Where keys, counters and the journal live; what changes with scale is one URL."""

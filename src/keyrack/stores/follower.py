@@ -1,0 +1,141 @@
+"""Keeps a replica in step with its store, and knows since when that is confirmed.
+
+A poll confirms only if the log goes on from what the replica applied last. A store that cannot be
+read is merely unconfirmed; one that answers differently was rolled back, forked or exchanged, and
+nothing is decided from it any more.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+import time
+
+from keyrack.core.errors import ConfigurationError, KeyrackError, Tampered, Unavailable
+from keyrack.core.events import Head, open_entry
+from keyrack.core.model import Reason
+from keyrack.core.peppers import SETTING, Peppers
+from keyrack.stores.protocols import Excerpt, Keys
+from keyrack.stores.replica import Replica
+
+BATCH = 1000
+DEFAULT_MAX_STALE = 30.0
+NEVER = float("-inf")
+
+
+def steady() -> float:
+    """Seconds on a clock that nobody sets and that runs on while the machine is suspended."""
+    return time.clock_gettime(_CLOCK)
+
+
+_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+
+class Follower:
+    """Loads a replica and moves it along the log. One thread at a time polls; any thread may read."""
+
+    def __init__(self, keys: Keys, peppers: Peppers, *, max_stale: float | None = None):
+        self._keys = keys
+        self._peppers = peppers
+        self._turn = threading.Lock()
+        self._max_stale_here = max_stale
+        self._refused = False
+        self.replica = Replica(peppers)
+        self.max_stale = DEFAULT_MAX_STALE
+        """Seconds; the store's own, or less where this node was told less."""
+        self.confirmed_at = NEVER
+        """When the last poll that confirmed the replica was sent, by `steady`."""
+        self.trouble: str | None = None
+        """One sentence on why the replica is not confirmed, for operators."""
+
+    def load(self) -> None:
+        """Read the whole store and check it. Raises Unavailable, Tampered or ConfigurationError."""
+        with self._turn:
+            sent = steady()
+            missing = self._check_peppers()
+            with self._keys.snapshot() as snapshot:
+                last = snapshot.last()
+                if last is None:
+                    raise Unavailable("The store is empty; `keyrack init` makes its first key.")
+                _, head = open_entry(last, self._peppers)
+                replica = Replica(self._peppers)
+                replica.load(snapshot, head, needed_peppers=missing)
+            self.max_stale = self._allowed_staleness()
+            self.replica, self.confirmed_at = replica, sent
+            self._refused, self.trouble = False, None
+
+    def poll(self) -> bool:
+        """Apply what is new; True when the replica is confirmed. Trouble is kept, not raised."""
+        with self._turn:
+            sent = steady()
+            try:
+                self._apply_new()
+            except Tampered as error:
+                self._refused, self.trouble = True, error.detail
+            except KeyrackError as error:
+                self.trouble = error.detail
+            else:
+                self.confirmed_at, self.trouble = sent, None
+            return self.trouble is None
+
+    def age(self) -> float:
+        """Seconds since the replica was last confirmed; infinite before it was loaded."""
+        return steady() - self.confirmed_at
+
+    def doubt(self) -> Reason | None:
+        """Why nothing may be decided from the replica at this moment, or None."""
+        if self._refused:
+            return Reason.STORE_DOWN
+        return None if steady() - self.confirmed_at <= self.max_stale else Reason.STALE
+
+    def _apply_new(self) -> None:
+        if self._refused:
+            raise Tampered(self.trouble or "The store was exchanged.")
+        if not self._keys.moved():
+            return
+        applied = BATCH
+        while applied == BATCH:
+            applied = self._apply_batch()
+
+    def _apply_batch(self) -> int:
+        """Apply up to BATCH changes behind the head, which must still stand in the log. Returns how many."""
+        head = self.replica.head
+        changes = self._keys.since(head.number - 1, BATCH + 1)
+        if not changes or hashlib.sha256(changes[0].entry.body).digest() != head.hash:
+            raise Tampered(self._exchanged(head))
+        for change in changes[1:]:
+            event, head = open_entry(change.entry, self._peppers, after=head)
+            changed = [change.record] if change.record else []
+            if any(record.id != event.subject for record in changed):
+                raise Tampered(f"Event {event.number} came with a record that it is not about.")
+            self.replica.apply(changed, head)
+        return len(changes) - 1
+
+    def _exchanged(self, ours: Head) -> str:
+        last = self._keys.last()
+        theirs = f"{last.number} ({hashlib.sha256(last.body).hexdigest()[:16]})" if last else "none"
+        return (
+            "The store was rolled back, forked or exchanged: this node had applied event "
+            f"{ours.number} ({ours.hash.hex()[:16]}), the store's head is {theirs}."
+        )
+
+    def _check_peppers(self) -> set[str]:
+        """Refuse a pepper of another text than the log was written under; returns those not given."""
+        missing = set()
+        for entry in self._keys.peppers_in_use():
+            pepper = self._peppers.get(entry.pepper)
+            if pepper is None:
+                missing.add(entry.pepper)
+            elif json.loads(entry.body).get("check") != pepper.check:
+                raise ConfigurationError(
+                    SETTING,
+                    f"the text of pepper {entry.pepper!r} is not the one this store was written under.",
+                )
+        return missing
+
+    def _allowed_staleness(self) -> float:
+        first = self._keys.entries(Excerpt(most=1))[0]
+        event, _ = open_entry(first, self._peppers)
+        bounds = (event.data.get("max_stale"), self._max_stale_here)
+        return min((float(bound) for bound in bounds if bound is not None), default=DEFAULT_MAX_STALE)

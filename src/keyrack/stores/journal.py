@@ -1,0 +1,209 @@
+"""What happened without changing anything: use and refusals, gathered in memory and written behind.
+
+A decision makes one cheap note. Once a second the notes are rolled up and written; a crash loses at
+most that second. Denials are entries here and never Events.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter, deque
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, Protocol
+
+from keyrack.core.errors import Unavailable
+from keyrack.core.model import Address, Allowed, Decision, Denied, Reason
+
+DENIALS_KEPT = 100_000
+DENIALS_KEPT_SECONDS = 30 * 24 * 3600
+MAX_MERGED = 10_000
+"""How many different unproved refusals one flush tells apart; the rest share an entry a reason."""
+
+log = logging.getLogger("keyrack.denials")
+
+
+class Origin(NamedTuple):
+    """Where a decision was asked for, as its journal entry will name it."""
+
+    operation: str | None = None
+    request_id: str | None = None
+
+
+NOWHERE = Origin()
+
+
+class Use(NamedTuple):
+    """How often one version of a key passed, and when first and last (Unix seconds)."""
+
+    key_id: str
+    number: int
+    uses: int
+    first_at: float
+    last_at: float
+
+
+class Refusal(NamedTuple):
+    """A denial, or `times` unproved ones of one address and reason merged; `at` is the last one's."""
+
+    at: float
+    reason: Reason
+    times: int
+    address: str | None
+    key_id: str | None
+    tenant: str | None
+    caller: str | None
+    operation: str | None
+    request_id: str | None
+
+
+class Node(NamedTuple):
+    """A process that decides on this store: how far it has come, and when it last said so."""
+
+    id: str
+    applied: int
+    hash: bytes
+    renewed_at: float
+
+
+class Journal(Protocol):
+    """Where notes end up. Every method may block and raises Unavailable for trouble of its own."""
+
+    def write(self, uses: Sequence[Use], refusals: Sequence[Refusal]) -> None:
+        """Add to the uses of each version, and keep the refusals."""
+
+    def uses(self, key_ids: Sequence[str]) -> Mapping[tuple[str, int], Use]:
+        """What is known of the use of these keys, by id and version."""
+
+    def refusals(self, *, after: int, most: int, tenant: str | None) -> Sequence[tuple[int, Refusal]]:
+        """Refusals in order, each with its serial; those after that serial."""
+
+    def renew(self, node: Node) -> None:
+        """Say that this node lives and how far it has come."""
+
+    def retire(self, node_id: str) -> None:
+        """Say that this node will decide nothing more."""
+
+    def nodes(self) -> Sequence[Node]:
+        """Every node that has not retired."""
+
+    def close(self) -> None:
+        """Let go of every resource."""
+
+
+Noted = tuple[Decision, Address | None, float, Origin]
+
+
+class MemoryJournal:
+    """A journal in the process, gone with it."""
+
+    def __init__(self) -> None:
+        self._uses: dict[tuple[str, int], Use] = {}
+        self._refusals: list[tuple[int, Refusal]] = []
+        self._nodes: dict[str, Node] = {}
+        self._serial = 0
+
+    def write(self, uses: Sequence[Use], refusals: Sequence[Refusal]) -> None:
+        for use in uses:
+            known = self._uses.get((use.key_id, use.number))
+            self._uses[use.key_id, use.number] = merged(known, use) if known else use
+        for refusal in refusals:
+            self._serial += 1
+            self._refusals.append((self._serial, refusal))
+        del self._refusals[:-DENIALS_KEPT]
+
+    def uses(self, key_ids: Sequence[str]) -> Mapping[tuple[str, int], Use]:
+        return {slot: use for slot, use in self._uses.items() if slot[0] in key_ids}
+
+    def refusals(self, *, after: int, most: int, tenant: str | None) -> Sequence[tuple[int, Refusal]]:
+        found = (row for row in self._refusals if row[0] > after and tenant in (None, row[1].tenant))
+        return [row for row, _ in zip(found, range(most), strict=False)]
+
+    def renew(self, node: Node) -> None:
+        self._nodes[node.id] = node
+
+    def retire(self, node_id: str) -> None:
+        self._nodes.pop(node_id, None)
+
+    def nodes(self) -> Sequence[Node]:
+        return list(self._nodes.values())
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+class Notebook:
+    """Gathers notes from any thread and rolls them up for a journal.
+
+    A deque's append and popleft are each one step of the interpreter, so no lock is needed where
+    decisions are made, and no note falls between two flushes.
+    """
+
+    def __init__(self) -> None:
+        self._notes: deque[Noted] = deque()
+        self.totals: Counter[str] = Counter()
+        """Decisions by `allowed` or reason since the start, for metrics."""
+
+    def note(self, decision: Decision, address: Address | None, now: float, origin: Origin) -> None:
+        """Remember one decision. Costs one append."""
+        self._notes.append((decision, address, now, origin))
+
+    def flush(self, journal: Journal) -> None:
+        """Write what was noted; on Unavailable it is kept for the next flush."""
+        notes = [self._notes.popleft() for _ in range(len(self._notes))]
+        uses, refusals = roll_up(notes)
+        try:
+            journal.write(uses, refusals)
+        except Unavailable:
+            self._notes.extendleft(reversed(notes))
+            raise
+        self.totals.update(_label(decision) for decision, *_ in notes)
+        for refusal in refusals:
+            log.info("denied", extra={"denial": refusal._asdict()})
+
+
+def roll_up(notes: Sequence[Noted]) -> tuple[list[Use], list[Refusal]]:
+    """One Use a version, one Refusal a proved denial, one for all unproved of an address and reason."""
+    uses: dict[tuple[str, int], Use] = {}
+    proved: list[Refusal] = []
+    unproved: dict[tuple[str | None, Reason], Refusal] = {}
+    for decision, address, now, origin in notes:
+        if isinstance(decision, Allowed):
+            use = Use(decision.key.id, decision.secret.number, 1, now, now)
+            known = uses.get((use.key_id, use.number))
+            uses[use.key_id, use.number] = merged(known, use) if known else use
+            continue
+        refusal = _refusal(decision, address, now, origin)
+        if decision.key is not None:
+            proved.append(refusal)
+            continue
+        slot = (refusal.address, refusal.reason)
+        if slot not in unproved and len(unproved) >= MAX_MERGED:
+            slot, refusal = (None, refusal.reason), refusal._replace(address=None)
+        before = unproved.get(slot)
+        unproved[slot] = refusal._replace(times=before.times + 1) if before else refusal
+    return list(uses.values()), [*proved, *unproved.values()]
+
+
+def merged(known: Use, use: Use) -> Use:
+    """Both uses of a version together."""
+    first_at, last_at = min(known.first_at, use.first_at), max(known.last_at, use.last_at)
+    return Use(use.key_id, use.number, known.uses + use.uses, first_at, last_at)
+
+
+def _refusal(denied: Denied, address: Address | None, now: float, origin: Origin) -> Refusal:
+    key = denied.key
+    return Refusal(
+        at=now,
+        reason=denied.reason,
+        times=1,
+        address=None if address is None else str(address),
+        key_id=key.id if key else None,
+        tenant=key.tenant if key else None,
+        caller=(key.owner or key.name) if key else None,
+        operation=origin.operation,
+        request_id=origin.request_id,
+    )
+
+
+def _label(decision: Decision) -> str:
+    return "allowed" if isinstance(decision, Allowed) else decision.reason.value

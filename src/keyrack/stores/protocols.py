@@ -1,0 +1,158 @@
+"""The storage seam for keys: what a store must do, and nothing of what the engine makes of it.
+
+A store keeps bytes that were authenticated before they reached it, and can forge none of them.
+Methods raise keyrack.core.errors.Unavailable for trouble of their own, never a driver's error, and
+return within a third of max_stale.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NamedTuple, Protocol
+
+from keyrack.core.events import Entry
+
+
+class Kind(StrEnum):
+    """What a record is of."""
+
+    KEY = "key"
+    TENANT = "tenant"
+
+
+class Record(NamedTuple):
+    """A record as it is stored: its exact bytes, their authentication, and what it is found by."""
+
+    kind: Kind
+    id: str
+    revision: int
+    body: bytes
+    pepper: str
+    mac: bytes
+    tenant: str
+    name: str
+    owner: str | None
+    serial: int
+    """The number of the event that made it; lists are in this order."""
+
+
+class Mark(NamedTuple):
+    """That an operation with an Idempotency-Key was done. Holds codes, never a secret or a response."""
+
+    token: bytes
+    body: bytes
+    subject: str
+    at: float
+
+
+class Batch(NamedTuple):
+    """What one commit writes: all of it, or nothing."""
+
+    entries: Sequence[Entry]
+    records: Sequence[Record]
+    marks: Sequence[Mark]
+
+
+class Change(NamedTuple):
+    """One entry of the log and, where it is about one, the record that it left."""
+
+    entry: Entry
+    record: Record | None
+
+
+class View(Protocol):
+    """What a plan may read, as of the instant before its commit."""
+
+    def last(self) -> Entry | None:
+        """The last entry of the log."""
+
+    def record(self, kind: Kind, record_id: str) -> Record | None:
+        """A record as it is now."""
+
+    def named(self, tenant: str, name: str) -> Sequence[Record]:
+        """The keys of a tenant that bear this name, in any state."""
+
+    def mark(self, token: bytes) -> Mark | None:
+        """The mark of this token, however old."""
+
+
+Plan = Callable[[View], Batch]
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Which records a list shows: those after a serial, of a tenant, an owner; at most `most`."""
+
+    kind: Kind = Kind.KEY
+    after: int = 0
+    most: int = 50
+    tenant: str | None = None
+    owner: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Excerpt:
+    """Which entries are read: those after a number, about a tenant or a subject; at most `most`."""
+
+    after: int = 0
+    most: int = 50
+    tenant: str | None = None
+    subject: str | None = None
+
+
+class Snapshot(Protocol):
+    """All of a store at one instant."""
+
+    def last(self) -> Entry | None:
+        """The last entry of the log."""
+
+    def records(self) -> Iterator[tuple[str, str, bytes, str, bytes]]:
+        """Every record as (kind, id, body, pepper, mac), in no order, once."""
+
+
+class Keys(Protocol):
+    """A store of records and their log."""
+
+    blocks: bool
+    """Whether a call may wait for a network; an event loop must not make it then."""
+
+    def commit(self, plan: Plan) -> Batch:
+        """Run plan alone among all writers of all processes, and write what it returns at once.
+
+        Atomic and durable on return. A plan may be run again when another writer came first, so it
+        only reads. A plan that raises, or whose batch is empty, writes nothing.
+        """
+
+    def snapshot(self) -> AbstractContextManager[Snapshot]:
+        """Everything at one instant, for a replica to load."""
+
+    def last(self) -> Entry | None:
+        """The last entry of the log; None when the store is empty."""
+
+    def moved(self) -> bool:
+        """Whether there may be anything new since the last `since` or `last`; cheap, and may be wrong
+        only by saying yes. Raises Unavailable when what is open is no longer what the URL names."""
+
+    def since(self, number: int, most: int) -> Sequence[Change]:
+        """The entries after number, in order, with the records of their subjects at one instant."""
+
+    def entries(self, excerpt: Excerpt) -> Sequence[Entry]:
+        """Entries of the log in order."""
+
+    def record(self, kind: Kind, record_id: str) -> Record | None:
+        """A record as it is now."""
+
+    def records(self, listing: Listing) -> Sequence[Record]:
+        """Records in the order in which they were made."""
+
+    def peppers_in_use(self) -> Iterable[Entry]:
+        """For each pepper that the log names, the last entry under it."""
+
+    def forget_marks(self, before: float) -> None:
+        """Drop the marks made before that time (Unix seconds)."""
+
+    def close(self) -> None:
+        """Let go of every resource; a closed store is not used again."""

@@ -1,0 +1,132 @@
+"""A copy of the store in memory that decisions read, and that says how old it is.
+
+It keeps each record as its authenticated bytes and parses it on first use, so that a million keys
+fit. It changes by the log alone, and only in the thread that follows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from keyrack.core import records
+from keyrack.core.checks import Rule, rules_for
+from keyrack.core.errors import Tampered
+from keyrack.core.events import EMPTY, SUM_MODULUS, Head, fingerprint
+from keyrack.core.model import Key, Tenant, VersionState
+from keyrack.core.peppers import Peppers
+from keyrack.stores.protocols import Kind, Record, Snapshot
+from keyrack.stores.sealing import authenticate
+
+MAX_PREPARED = 50_000
+"""How many parsed keys are kept; beyond that the ones parsed longest ago are parsed again."""
+
+
+class Prepared(NamedTuple):
+    """A key, ready to be decided on: the rules that can refuse it, and what to compare with."""
+
+    key: Key
+    rules: tuple[Rule, ...]
+    pepper: str | None
+    """The one pepper of all versions, or None when they differ."""
+
+
+class Replica:
+    """The keys and tenants of a store as of `head`."""
+
+    def __init__(self, peppers: Peppers):
+        self._peppers = peppers
+        self._bodies: dict[str, bytes] = {}
+        self._prepared: dict[str, Prepared] = {}
+        self._foreign: dict[bytes, str] = {}
+        self._foreign_of: dict[str, tuple[bytes, ...]] = {}
+        self._foreign_peppers: tuple[str, ...] = ()
+        self.tenants: dict[str, Tenant] = {}
+        self.head: Head = EMPTY
+
+    def __len__(self) -> int:
+        return len(self._bodies)
+
+    def find(self, key_id: str) -> Prepared | None:
+        """The key of this id, or None: the replica is complete, so there is no such key."""
+        return self._prepared.get(key_id) or self._prepare(key_id)
+
+    def find_foreign(self, digest: bytes) -> Prepared | None:
+        """The key that has a foreign version of this digest."""
+        key_id = self._foreign.get(digest)
+        return None if key_id is None else self.find(key_id)
+
+    @property
+    def foreign_peppers(self) -> tuple[str, ...]:
+        """The peppers under which foreign texts are to be looked up; empty when there are none."""
+        return self._foreign_peppers
+
+    def load(self, snapshot: Snapshot, head: Head, *, needed_peppers: Iterable[str] = ()) -> None:
+        """Take everything in. Raises Tampered unless the head vouches for exactly these records.
+
+        `needed_peppers` are those that were not given; a live version that names one is refused.
+        """
+        pepper = self._peppers[head.state_pepper]
+        named = [f'"pepper":"{pepper_id}"'.encode() for pepper_id in needed_peppers]
+        total = 0
+        for kind, record_id, body, pepper_id, mac in snapshot.records():
+            authenticate(kind, record_id, body, pepper_id, mac, self._peppers)
+            total += fingerprint(body, pepper)
+            if any(name in body for name in named):
+                self._require_peppers(records.read_key(body))
+            self._take(kind, record_id, body)
+        if total % SUM_MODULUS != head.state:
+            raise Tampered(
+                "The records are not those that the log vouches for: one was altered, removed or put back."
+            )
+        self.head = head
+
+    def apply(self, changed: Iterable[Record], head: Head) -> None:
+        """Move on to `head` with the records that changed on the way."""
+        for record in changed:
+            authenticate(record.kind, record.id, record.body, record.pepper, record.mac, self._peppers)
+            self._take(record.kind, record.id, record.body)
+        self.head = head
+
+    def _require_peppers(self, key: Key) -> None:
+        for version in key.versions:
+            if version.state is VersionState.LIVE:
+                self._peppers[version.pepper]
+
+    def _take(self, kind: str, record_id: str, body: bytes) -> None:
+        if kind == Kind.TENANT:
+            self.tenants[record_id] = records.read_tenant(body)
+            return
+        # The body first: a reader that prepared the old one in between sees that it is gone.
+        self._bodies[record_id] = body
+        self._prepared.pop(record_id, None)
+        # Foreign texts are found by digest, so that table is always whole; others parse on first use.
+        if record_id in self._foreign_of or b'"foreign":true' in body:
+            self._index(records.read_key(body))
+
+    def _index(self, key: Key) -> None:
+        for digest in self._foreign_of.pop(key.id, ()):
+            self._foreign.pop(digest, None)
+        foreign = [version for version in key.versions if version.foreign]
+        self._foreign_of[key.id] = tuple(version.digest for version in foreign)
+        self._foreign.update((version.digest, key.id) for version in foreign)
+        peppers = dict.fromkeys((*self._foreign_peppers, *(version.pepper for version in foreign)))
+        self._foreign_peppers = tuple(peppers)
+
+    def _prepare(self, key_id: str) -> Prepared | None:
+        while (body := self._bodies.get(key_id)) is not None:
+            prepared = prepare(records.read_key(body))
+            if len(self._prepared) >= MAX_PREPARED:
+                self._prepared.pop(next(iter(self._prepared)), None)
+            self._prepared[key_id] = prepared
+            # The follower may have put a newer body in its place meanwhile, a revocation perhaps.
+            if self._bodies.get(key_id) is body:
+                return prepared
+            self._prepared.pop(key_id, None)
+        return None
+
+
+def prepare(key: Key) -> Prepared:
+    """What a decision needs to know of a key, found out once."""
+    peppers = {version.pepper for version in key.versions}
+    return Prepared(key, rules_for(key), peppers.pop() if len(peppers) == 1 else None)

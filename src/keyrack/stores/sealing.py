@@ -1,0 +1,66 @@
+"""Records sealed and opened: written to bytes, authenticated under the pepper that they name."""
+
+from __future__ import annotations
+
+from keyrack.core import records
+from keyrack.core.errors import Tampered
+from keyrack.core.model import Key, Tenant
+from keyrack.core.peppers import Pepper, Peppers
+from keyrack.stores.protocols import Kind, Record
+
+
+def seal_key(key: Key, pepper: Pepper, *, serial: int) -> Record:
+    """The record of a key as of its revision."""
+    body = records.write_key(key)
+    return Record(
+        Kind.KEY,
+        key.id,
+        key.revision,
+        body,
+        pepper.id,
+        pepper.record.digest(sealed_text(Kind.KEY, key.id, body)),
+        key.tenant,
+        key.name,
+        key.owner,
+        serial,
+    )
+
+
+def seal_tenant(tenant: Tenant, pepper: Pepper, *, serial: int) -> Record:
+    """The record of a tenant as of its revision."""
+    body = records.write_tenant(tenant)
+    return Record(
+        Kind.TENANT,
+        tenant.id,
+        tenant.revision,
+        body,
+        pepper.id,
+        pepper.record.digest(sealed_text(Kind.TENANT, tenant.id, body)),
+        tenant.id,
+        tenant.name,
+        None,
+        serial,
+    )
+
+
+def authenticate(kind: str, record_id: str, body: bytes, pepper: str, mac: bytes, peppers: Peppers) -> None:
+    """Refuse a record that was not sealed under this id by someone who has the pepper."""
+    if not peppers[pepper].record.agrees(sealed_text(kind, record_id, body), mac):
+        raise Tampered(f"The record of {kind} {record_id} does not authenticate.")
+
+
+def open_key(record: Record, peppers: Peppers) -> Key:
+    """The key of a record, authenticated. Raises Tampered."""
+    authenticate(record.kind, record.id, record.body, record.pepper, record.mac, peppers)
+    return records.read_key(record.body)
+
+
+def open_tenant(record: Record, peppers: Peppers) -> Tenant:
+    """The tenant of a record, authenticated. Raises Tampered."""
+    authenticate(record.kind, record.id, record.body, record.pepper, record.mac, peppers)
+    return records.read_tenant(record.body)
+
+
+def sealed_text(kind: str, record_id: str, body: bytes) -> bytes:
+    """What a record's code is of: the id stands inside, so that records cannot be exchanged."""
+    return f"{kind}/{record_id}/".encode() + body
