@@ -1,0 +1,1 @@
+"""Reference services: each shows Keyrack in a service that somebody could run."""

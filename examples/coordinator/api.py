@@ -1,0 +1,59 @@
+"""The routes on FastAPI, built from the table of operations. No guard here, and nothing is opened."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI
+from fastapi.routing import APIRoute
+from starlette.routing import BaseRoute
+
+from examples.coordinator import answers
+from examples.coordinator.operations import BY_NAME, OPERATIONS
+from examples.coordinator.routes import HANDLERS
+
+TITLE = "Coordinator"
+VERSION = "1.0"
+
+
+class TableMismatch(Exception):
+    """The routes and the table of operations differ; a service like that must not start."""
+
+
+def create_api() -> FastAPI:
+    """The application behind the guard, without the framework's own documentation routes."""
+    api = FastAPI(
+        title=TITLE, version=VERSION, openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False
+    )
+    for handler in HANDLERS:
+        operation = BY_NAME[handler.__name__]
+        api.add_api_route(
+            operation.path,
+            handler,
+            methods=[operation.method],
+            name=operation.name,
+            operation_id=operation.name,
+            summary=operation.summary,
+            status_code=operation.success,
+            response_model=operation.answer,
+        )
+    answers.install(api)
+    return api
+
+
+def registered(api: FastAPI) -> set[tuple[str, str]]:
+    """The method and path of every route that the application has."""
+    return {pair for route in api.routes for pair in _pairs(route)}
+
+
+def check_routes(api: FastAPI) -> None:
+    """Raises TableMismatch when a route has no row in the table, or a row no route."""
+    rows = {(operation.method, operation.path) for operation in OPERATIONS}
+    different = sorted(registered(api) ^ rows)
+    if different:
+        raise TableMismatch(f"in the routes or in the table of operations alone: {different}")
+
+
+def _pairs(route: BaseRoute) -> set[tuple[str, str]]:
+    """A mount or a web socket has no method; such a thing is in no row, so it shows as a difference."""
+    if isinstance(route, APIRoute):
+        return {(method, route.path) for method in route.methods}
+    return {("any", repr(route))}
