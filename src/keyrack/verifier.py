@@ -3,23 +3,34 @@
 from __future__ import annotations
 
 import hmac
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
+from types import TracebackType
+from typing import Self
 
 from keyrack.core import scopes as algebra
 from keyrack.core.checks import Question, first_refusal
 from keyrack.core.credential import MAX_LENGTH, looks_written, parse
 from keyrack.core.http import Presented
 from keyrack.core.model import Access, Allowed, Decision, Denied, Key, Reason, Secret
+from keyrack.core.peppers import Peppers
 from keyrack.core.policy import Policy
 from keyrack.core.rotation import RECOGNISED_FOR
 from keyrack.core.strength import weakness
+from keyrack.founding import found, import_static, static_callers
+from keyrack.issuer import Issuer
 from keyrack.spending import Spender
 from keyrack.stores.follower import Follower
 from keyrack.stores.journal import NOWHERE, Notebook, Origin
-from keyrack.stores.opened import Stores
+from keyrack.stores.opened import Clock, Stores
 from keyrack.stores.replica import Prepared
+from keyrack.stores.static import StaticKeys
+from keyrack.stores.urls import open_stores
+from keyrack.upkeep import Upkeep
+
+DEFAULT_POLL = 0.5
 
 Ceiling = Callable[[Key], tuple[str, ...]]
 """What a key may do at most, by a rule of the service; memory only, asked at every decision."""
@@ -40,15 +51,68 @@ class Verifier:
         *,
         policy: Policy | None = None,
         max_stale: float | None = None,
+        poll: float = DEFAULT_POLL,
         open_when_down: bool = False,
     ):
         self.stores = stores
         self.policy = policy or Policy()
         self.follower = Follower(stores.keys, stores.peppers, max_stale=max_stale)
         self.notebook = Notebook()
-        self.spender = Spender(stores.counters, self.policy, open_when_down=open_when_down)
+        self._spender = Spender(stores.counters, self.policy, open_when_down=open_when_down)
+        self._upkeep = Upkeep(stores, self.follower, self.notebook, self._spender, poll=poll)
         self._clock = stores.clock
         self._peppers = stores.peppers
+
+    @classmethod
+    def open(
+        cls,
+        url: str,
+        *,
+        peppers: Peppers | str | None = None,
+        policy: Policy | None = None,
+        static: StaticKeys | None = None,
+        counters: str | None = None,
+        create: bool = False,
+        max_stale: float | None = None,
+        poll: float = DEFAULT_POLL,
+        open_when_down: bool = False,
+        clock: Clock = time.time,
+    ) -> Verifier:
+        """Open a store by its URL, load it, and keep it in step until `close`.
+
+        `static` is a service's own table of callers: with `env:` its keys are all there are, with any
+        other URL they are imported once. `create` makes a missing store. Raises ConfigurationError,
+        Unavailable or Tampered.
+        """
+        policy = policy or Policy()
+        stores = open_stores(url, peppers=peppers, counters=counters, create=create, clock=clock)
+        if create or stores.fixed or url == "memory:":
+            found(stores)
+        import_static(stores, static_callers(url, static, policy), policy)
+        verifier = cls(stores, policy=policy, max_stale=max_stale, poll=poll, open_when_down=open_when_down)
+        verifier.start()
+        return verifier
+
+    def start(self) -> None:
+        """Load the replica and start following. Raises what loading raises."""
+        self._upkeep.start()
+
+    def close(self) -> None:
+        """Write what was noted, stop following, and let go of the store."""
+        self._upkeep.stop()
+        self.stores.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def issuer(self) -> Issuer:
+        """An Issuer on the same store, whose changes this Verifier knows at once."""
+        return Issuer(self.stores, self.policy, spread=self._upkeep.spread)
 
     def verify(self, text: str, access: Access, origin: Origin = NOWHERE) -> Decision:
         """Decide on the text of a key. Never raises for a bad one."""
@@ -100,7 +164,7 @@ class Verifier:
         now = self._clock()
         prepared = self.follower.replica.find(identified.key.id)
         known = prepared and _version(prepared.key, identified.secret.number)
-        doubt = self.follower.doubt()
+        doubt = self._doubt()
         decision: Decision = _DENIED[doubt or Reason.UNKNOWN]
         if prepared and known and doubt is None:
             decision = self._check(prepared, known, access, now, ceiling)
@@ -108,8 +172,14 @@ class Verifier:
         self.notebook.note(decision, access.address, now, origin)
         return decision
 
+    def _doubt(self) -> Reason | None:
+        """Why nothing can be decided now, or None: nothing configured passes nothing."""
+        if self.stores.fixed and not len(self.follower.replica):
+            return Reason.UNCONFIGURED
+        return self.follower.doubt()
+
     def _judge(self, presented: Presented, access: Access, now: float, ceiling: Ceiling | None) -> Decision:
-        doubt = self.follower.doubt()
+        doubt = self._doubt()
         if doubt is not None:
             return _DENIED[doubt]
         if isinstance(presented, Reason):
@@ -169,7 +239,7 @@ class Verifier:
     def _spend(self, decision: Decision, access: Access, now: float) -> Decision:
         key = decision.key
         tenant = self.follower.replica.tenants.get(key.tenant) if key else None
-        return self.spender.spend(decision, tenant, access, now)
+        return self._spender.spend(decision, tenant, access, now)
 
 
 def _matching(prepared: Prepared | None, digest: bytes, pepper: str | None = None) -> Secret | None:

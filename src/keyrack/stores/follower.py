@@ -13,10 +13,10 @@ import threading
 import time
 
 from keyrack.core.errors import ConfigurationError, KeyrackError, Tampered, Unavailable
-from keyrack.core.events import Head, open_entry
+from keyrack.core.events import Event, Head, open_entry
 from keyrack.core.model import Reason
 from keyrack.core.peppers import SETTING, Peppers
-from keyrack.stores.protocols import Excerpt, Keys
+from keyrack.stores.protocols import Excerpt, Keys, Record
 from keyrack.stores.replica import Replica
 
 BATCH = 1000
@@ -79,6 +79,10 @@ class Follower:
                 self.confirmed_at, self.trouble = sent, None
             return self.trouble is None
 
+    def abandon(self, why: str) -> None:
+        """Decide nothing from this replica any more."""
+        self._refused, self.trouble = True, why
+
     def age(self) -> float:
         """Seconds since the replica was last confirmed; infinite before it was loaded."""
         return steady() - self.confirmed_at
@@ -106,10 +110,7 @@ class Follower:
             raise Tampered(self._exchanged(head))
         for change in changes[1:]:
             event, head = open_entry(change.entry, self._peppers, after=head)
-            changed = [change.record] if change.record else []
-            if any(record.id != event.subject for record in changed):
-                raise Tampered(f"Event {event.number} came with a record that it is not about.")
-            self.replica.apply(changed, head)
+            self.replica.apply(_changed(event, change.record), head)
         return len(changes) - 1
 
     def _exchanged(self, ours: Head) -> str:
@@ -139,3 +140,11 @@ class Follower:
         event, _ = open_entry(first, self._peppers)
         bounds = (event.data.get("max_stale"), self._max_stale_here)
         return min((float(bound) for bound in bounds if bound is not None), default=DEFAULT_MAX_STALE)
+
+
+def _changed(event: Event, record: Record | None) -> list[Record]:
+    """The record that an event is about, as it was read with it: of its subject, and no older than it."""
+    found = None if record is None else (record.id, json.loads(record.body)["revision"] >= event.number)
+    if found != ((event.subject, True) if event.subject else None):
+        raise Tampered(f"Event {event.number} came without the record that it left.")
+    return [record] if record else []

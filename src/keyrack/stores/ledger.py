@@ -176,7 +176,7 @@ class Ledger:
             group = [self._waiting.popleft() for _ in range(min(MAX_GROUP, len(self._waiting)))]
         try:
             self._keys.commit(lambda view: self._plan(group, view))
-        except BaseException as error:  # the waiting callers must hear of it, whatever it was
+        except BaseException as error:  # noqa: BLE001  # whatever it was, those that wait must hear of it
             for waiting in group:
                 waiting.error = waiting.error or error
         with self._turn:

@@ -1,0 +1,1 @@
+"""Keys in a relational database: SQLAlchemy Core, one schema, migrated by Alembic."""

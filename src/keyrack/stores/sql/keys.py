@@ -1,0 +1,193 @@
+"""Keyrack's store of records and their log in SQL: statements and rows, nothing of what they mean."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
+
+from sqlalchemy import Connection, Row, Select, delete, func, insert, select
+from sqlalchemy.exc import SQLAlchemyError
+
+from keyrack.core.errors import Unavailable
+from keyrack.core.events import Entry
+from keyrack.stores.protocols import (
+    Batch,
+    Change,
+    Excerpt,
+    Kind,
+    Listing,
+    Mark,
+    Plan,
+    Record,
+    Snapshot,
+)
+from keyrack.stores.sql.tables import log, marks, records
+
+_ENTRY = (log.c.number, log.c.body, log.c.pepper, log.c.mac)
+_RECORD = tuple(records.c[name] for name in Record._fields)
+_CHUNK = 10_000
+
+Transaction = Callable[[], AbstractContextManager[Connection]]
+
+
+class SqlView:
+    """What the tables hold, as one connection sees them."""
+
+    def __init__(self, connection: Connection):
+        self._connection = connection
+
+    def last(self) -> Entry | None:
+        return _entry(self._connection.execute(_LAST).one_or_none())
+
+    def record(self, kind: Kind, record_id: str) -> Record | None:
+        found = select(*_RECORD).where(records.c.kind == kind.value, records.c.id == record_id)
+        return _record(self._connection.execute(found).one_or_none())
+
+    def named(self, tenant: str, name: str) -> Sequence[Record]:
+        found = select(*_RECORD).where(
+            records.c.kind == Kind.KEY.value, records.c.tenant == tenant, records.c.name == name
+        )
+        return _records(self._connection.execute(found))
+
+    def mark(self, token: bytes) -> Mark | None:
+        row = self._connection.execute(select(marks).where(marks.c.token == token)).one_or_none()
+        return Mark(**row._mapping) if row else None
+
+    def records(self) -> Iterator[tuple[str, str, bytes, str, bytes]]:
+        columns = (records.c.kind, records.c.id, records.c.body, records.c.pepper, records.c.mac)
+        rows = self._connection.execution_options(yield_per=_CHUNK).execute(select(*columns))
+        for chunk in rows.partitions():
+            yield from chunk
+
+
+class SqlKeys:
+    """Implements keyrack.stores.protocols.Keys on transactions that a database module opens.
+
+    `reading` sees one instant; `writing` is alone among all writers until it ends.
+    """
+
+    def __init__(self, *, reading: Transaction, writing: Transaction, blocks: bool):
+        self._reading = translated(reading)
+        self._writing = translated(writing)
+        self.blocks = blocks
+
+    def commit(self, plan: Plan) -> Batch:
+        with self._writing() as connection:
+            batch = plan(SqlView(connection))
+            if batch.entries:
+                _write(connection, batch)
+            return batch
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Snapshot]:
+        with self._reading() as connection:
+            yield SqlView(connection)
+
+    def last(self) -> Entry | None:
+        with self._reading() as connection:
+            return SqlView(connection).last()
+
+    def since(self, number: int, most: int) -> Sequence[Change]:
+        found = (
+            select(*_ENTRY, *(column.label(f"record_{column.name}") for column in _RECORD))
+            .outerjoin_from(log, records, (log.c.kind == records.c.kind) & (log.c.subject == records.c.id))
+            .where(log.c.number > number)
+            .order_by(log.c.number)
+            .limit(most)
+        )
+        with self._reading() as connection:
+            rows = connection.execute(found).all()
+        size = len(_ENTRY)
+        return [Change(Entry(*row[:size]), _record(row[size:])) for row in rows]
+
+    def entries(self, excerpt: Excerpt) -> Sequence[Entry]:
+        found = select(*_ENTRY).where(log.c.number > excerpt.after).order_by(log.c.number)
+        if excerpt.tenant is not None:
+            found = found.where(log.c.tenant == excerpt.tenant)
+        if excerpt.subject is not None:
+            found = found.where(log.c.subject == excerpt.subject)
+        with self._reading() as connection:
+            return [Entry(*row) for row in connection.execute(found.limit(excerpt.most))]
+
+    def record(self, kind: Kind, record_id: str) -> Record | None:
+        with self._reading() as connection:
+            return SqlView(connection).record(kind, record_id)
+
+    def records(self, listing: Listing) -> Sequence[Record]:
+        with self._reading() as connection:
+            return _records(connection.execute(_listed(listing)))
+
+    def peppers_in_use(self) -> Iterable[Entry]:
+        lasts = select(func.max(log.c.number)).group_by(log.c.pepper)
+        with self._reading() as connection:
+            found = connection.execute(select(*_ENTRY).where(log.c.number.in_(lasts)))
+            return [Entry(*row) for row in found]
+
+    def forget_marks(self, before: float) -> None:
+        with self._writing() as connection:
+            connection.execute(delete(marks).where(marks.c.at < before))
+
+
+_LAST = select(*_ENTRY).order_by(log.c.number.desc()).limit(1)
+
+
+def translated(transaction: Transaction) -> Transaction:
+    """The same transaction, with the driver's errors turned into Unavailable: the one place for it."""
+
+    @contextmanager
+    def guarded() -> Iterator[Connection]:
+        try:
+            with transaction() as connection:
+                yield connection
+        except SQLAlchemyError as error:
+            # Only the class: a message may quote the statement's values.
+            raise Unavailable(f"The key store failed: {type(error).__name__}.") from None
+
+    return guarded
+
+
+def _write(connection: Connection, batch: Batch) -> None:
+    subjects = {record.revision: record for record in batch.records}
+    connection.execute(insert(log), [_log_row(entry, subjects.get(entry.number)) for entry in batch.entries])
+    latest = {(record.kind, record.id): record for record in batch.records}
+    if latest:
+        ids = [record.serial for record in latest.values()]
+        connection.execute(delete(records).where(records.c.serial.in_(ids)))
+        connection.execute(insert(records), [_record_row(record) for record in latest.values()])
+    if batch.marks:
+        tokens = [mark.token for mark in batch.marks]
+        connection.execute(delete(marks).where(marks.c.token.in_(tokens)))
+        connection.execute(insert(marks), [mark._asdict() for mark in batch.marks])
+
+
+def _log_row(entry: Entry, record: Record | None) -> dict[str, Any]:
+    about = (record.kind.value, record.id, record.tenant) if record else (None, None, None)
+    return {**entry._asdict(), "kind": about[0], "subject": about[1], "tenant": about[2]}
+
+
+def _record_row(record: Record) -> dict[str, Any]:
+    return {**record._asdict(), "kind": record.kind.value}
+
+
+def _listed(listing: Listing) -> Select[Any]:
+    found = select(*_RECORD).where(records.c.kind == listing.kind.value, records.c.serial > listing.after)
+    if listing.tenant is not None:
+        found = found.where(records.c.tenant == listing.tenant)
+    if listing.owner is not None:
+        found = found.where(records.c.owner == listing.owner)
+    return found.order_by(records.c.serial).limit(listing.most)
+
+
+def _entry(row: Sequence[Any] | None) -> Entry | None:
+    return None if row is None else Entry(*row)
+
+
+def _records(rows: Iterable[Row[Any]]) -> list[Record]:
+    return [record for record in map(_record, rows) if record is not None]
+
+
+def _record(row: Sequence[Any] | None) -> Record | None:
+    if row is None or row[0] is None:
+        return None
+    return Record(Kind(row[0]), *row[1:])

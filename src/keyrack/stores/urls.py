@@ -1,0 +1,94 @@
+"""From a URL to open stores: the one place that knows which URL is kept where."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from pathlib import Path
+
+from keyrack.core.errors import ConfigurationError
+from keyrack.core.peppers import SETTING, Peppers
+from keyrack.stores.counters import open_counters
+from keyrack.stores.journal import Journal, MemoryJournal
+from keyrack.stores.memory import MemoryKeys
+from keyrack.stores.opened import Clock, Stores
+from keyrack.stores.protocols import Keys
+
+DEFAULT_URL = "sqlite:///keyrack.db"
+STORE = "KEYRACK_STORE"
+
+
+def open_stores(
+    url: str,
+    *,
+    peppers: Peppers | str | None = None,
+    counters: str | None = None,
+    create: bool = False,
+    clock: Clock = time.time,
+) -> Stores:
+    """Open what a KEYRACK_STORE url names: `env:`, `env:NAME`, `memory:` or `sqlite:///path`.
+
+    `create` makes a missing file. Without peppers only `memory:` opens, under a random one. Raises
+    ConfigurationError, which names the setting, and Unavailable.
+    """
+    given = _peppers(url, peppers)
+    keys, journal = _keys_and_journal(url, create=create)
+    return Stores(
+        url=url,
+        keys=keys,
+        journal=journal,
+        counters=open_counters(counters or default_counters(url, workers=1)),
+        peppers=given,
+        clock=clock,
+        fixed=is_static(url),
+    )
+
+
+def is_static(url: str) -> bool:
+    """Whether keys come from the environment."""
+    return url.startswith("env:")
+
+
+def sqlite_path(url: str) -> Path | None:
+    """The file of a `sqlite:///` url, relative with three slashes and absolute with four."""
+    scheme, separator, path = url.partition(":///")
+    return Path(path) if scheme == "sqlite" and separator and path else None
+
+
+def beside(path: Path, what: str) -> Path:
+    """The file of that purpose beside a store's file: `keyrack-journal.db` beside `keyrack.db`."""
+    return path.with_name(f"{path.stem}-{what}{path.suffix}")
+
+
+def default_counters(url: str, *, workers: int) -> str:
+    """Where limits are counted when nothing is said: in the process while there is only one."""
+    path = sqlite_path(url)
+    if workers == 1 or path is None:
+        return "memory:"
+    return f"sqlite:///{beside(path, 'counters')}"
+
+
+def _peppers(url: str, peppers: Peppers | str | None) -> Peppers:
+    if isinstance(peppers, Peppers):
+        return peppers
+    if not peppers and url == "memory:":
+        return Peppers.parse(f"memory:{secrets.token_hex(32)}")
+    if not peppers:
+        raise ConfigurationError(SETTING, "is missing; it holds `id:text`, a text of at least 32 characters.")
+    return Peppers.parse(peppers)
+
+
+def _keys_and_journal(url: str, *, create: bool) -> tuple[Keys, Journal]:
+    if url == "memory:" or is_static(url):
+        return MemoryKeys(), MemoryJournal()
+    path = sqlite_path(url)
+    if path is None:
+        raise ConfigurationError(STORE, "is none of env:, memory: and sqlite:///path.")
+    try:
+        # Imported here, so that keys in the environment need no database library.
+        from keyrack.stores.sql.journal import SqliteJournal
+        from keyrack.stores.sql.sqlite import open_sqlite
+    except ModuleNotFoundError:
+        raise ConfigurationError(STORE, "needs `pip install keyrack[sql]`.") from None
+    keys = open_sqlite(path, create=create)
+    return keys, SqliteJournal(beside(path, "journal"))

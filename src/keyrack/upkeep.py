@@ -1,0 +1,160 @@
+"""The one thread of a Verifier: follows the log, says that this node lives, and writes the journal."""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import threading
+import weakref
+from collections.abc import Callable
+
+from keyrack.core.errors import Unavailable
+from keyrack.idempotency import REMEMBERED_SECONDS
+from keyrack.spending import Spender
+from keyrack.stores.follower import Follower, steady
+from keyrack.stores.journal import Node, Notebook
+from keyrack.stores.nodes import wait_until_passed
+from keyrack.stores.opened import Stores
+
+LOOK_SECONDS = 0.05
+"""How often a store that answers without waiting is asked whether there is news."""
+FLUSH_SECONDS = 1.0
+FORGET_SECONDS = 3600.0
+SETTLE_SECONDS = 0.25
+"""How long a change waits for the other nodes when its caller did not ask to wait."""
+
+log = logging.getLogger("keyrack.upkeep")
+_running: weakref.WeakSet[Upkeep] = weakref.WeakSet()
+
+
+class Chore:
+    """Something to do every so many seconds."""
+
+    def __init__(self, work: Callable[[], None], every: float):
+        self.work = work
+        self.every = every
+        self.due_at = 0.0
+
+
+class Upkeep:
+    """Keeps a node going between decisions. `start` loads; `stop` flushes."""
+
+    def __init__(
+        self, stores: Stores, follower: Follower, notebook: Notebook, spender: Spender, *, poll: float
+    ):
+        self._stores = stores
+        self._follower = follower
+        self._notebook = notebook
+        self._spender = spender
+        self._poll = poll
+        self._node_id = f"{os.getpid()}-{secrets.token_hex(4)}"
+        self._ending = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="keyrack-upkeep", daemon=True)
+        self._renewal = Chore(self._renew, poll)
+        self._flushing = Chore(self._flush, FLUSH_SECONDS)
+        self._forgetting = Chore(self._forget, FORGET_SECONDS)
+        self._said: str | None = None
+
+    def start(self) -> None:
+        """Register this node, load the replica, and start the thread."""
+        self._renew()
+        self._follower.load()
+        self._renew()
+        _running.add(self)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread, write what was noted, and say that this node decides nothing more."""
+        self._ending.set()
+        if self._thread.is_alive():
+            self._thread.join()
+        _running.discard(self)
+        try:
+            self._flush()
+            self._stores.journal.retire(self._node_id)
+        except Unavailable as error:
+            log.warning("the journal could not be written at the end: %s", error.detail)
+
+    def spread(self, number: int, wait: bool) -> None:
+        """Bring a commit of this process to its replica, and wait for the other nodes."""
+        committed_at = steady()
+        self._follower.poll()
+        try:
+            self._renew()
+            bound = self._follower.max_stale if wait else SETTLE_SECONDS
+            passed = wait_until_passed(
+                self._stores.journal, number, committed_at=committed_at, max_stale=bound
+            )
+        except Unavailable:
+            passed = False
+        if wait and not passed:
+            self._ending.wait(max(0.0, committed_at + self._follower.max_stale - steady()))
+
+    def orphan(self) -> None:
+        """After a fork the thread is not there any more, so the child decides nothing."""
+        self._follower.abandon("This process was forked; open the Verifier after the fork.")
+
+    def _run(self) -> None:
+        look = self._poll if self._stores.keys.blocks else min(self._poll, LOOK_SECONDS)
+        while not self._ending.wait(look):
+            try:
+                self._beat()
+            except Exception:  # the edge of a thread: a fault here must not stop following
+                log.exception("upkeep failed")
+
+    def _beat(self) -> None:
+        # A node that cannot say that it lives must not confirm: nobody would wait for it.
+        if self._attempt(self._renewal):
+            self._follow()
+        self._attempt(self._flushing)
+        self._attempt(self._forgetting)
+
+    def _follow(self) -> None:
+        before = self._follower.replica.head
+        self._follower.poll()
+        self._say(self._follower.trouble)
+        if self._follower.replica.head is not before:
+            self._renewal.due_at = 0.0
+            self._attempt(self._renewal)
+
+    def _attempt(self, chore: Chore) -> bool:
+        """Do a chore that is due; False when it failed, and it is due again at once."""
+        if steady() < chore.due_at:
+            return True
+        try:
+            chore.work()
+        except Unavailable as error:
+            self._say(error.detail)
+            return False
+        chore.due_at = steady() + chore.every
+        return True
+
+    def _renew(self) -> None:
+        head = self._follower.replica.head
+        self._stores.journal.renew(Node(self._node_id, head.number, head.hash, steady()))
+
+    def _flush(self) -> None:
+        self._notebook.flush(self._stores.journal)
+        self._spender.share_failures(self._stores.clock())
+
+    def _forget(self) -> None:
+        self._stores.keys.forget_marks(self._stores.clock() - REMEMBERED_SECONDS)
+
+    def _say(self, trouble: str | None) -> None:
+        """Log a trouble once when it begins, and once when it is over."""
+        if trouble == self._said:
+            return
+        self._said = trouble
+        if trouble:
+            log.error("not confirmed: %s", trouble)
+        else:
+            log.info("confirmed again")
+
+
+def _orphan_all() -> None:
+    for upkeep in list(_running):
+        upkeep.orphan()
+
+
+os.register_at_fork(after_in_child=_orphan_all)
