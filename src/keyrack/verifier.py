@@ -125,10 +125,16 @@ class Verifier:
         origin: Origin = NOWHERE,
         *,
         ceiling: Ceiling | None = None,
+        within: str | None = None,
     ) -> Decision:
-        """Decide on what `extract` found in a request. Never raises for a bad credential."""
+        """Decide on what `extract` found in a request. Never raises for a bad credential.
+
+        With `within`, keys of any other tenant are unknown to whoever asks.
+        """
         now = self._clock()
         decision = self._judge(presented, access, now, ceiling)
+        if within is not None and decision.key is not None and decision.key.tenant != within:
+            decision = _DENIED[Reason.UNKNOWN]
         decision = self._spend(decision, access, now)
         self.notebook.note(decision, access.address, now, origin)
         return decision
