@@ -70,12 +70,13 @@ def test_a_clock_that_steps_back_admits_no_more(limit: Limit, takes: list[tuple[
 def test_callers_that_read_the_clock_late_get_no_more(
     limit: Limit, takes: list[tuple[int, int, int]]
 ) -> None:
-    window, clock, admitted = Window(), START, []
+    window, clock, latest, admitted = Window(), START, 0, []
     for step, late, cost in takes:
         clock += step
-        if take(window, limit, cost, clock - late):
-            # It was admitted after the clock had shown this much to others.
-            admitted.append((clock, cost))
+        if take(window, limit, cost, clock - late) and cost:
+            # Admitted between its reading of the clock and now, and after all that came before it.
+            latest = max(latest, clock - late)
+            admitted.append((latest, cost))
     assert most_in_any_window(admitted, limit) <= limit.limit
 
 
