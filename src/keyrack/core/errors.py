@@ -1,10 +1,11 @@
 """What can go wrong that is not a denial: one tree, each class with its public code and status.
 
 KeyrackError
-├── InvalidRequest 400        ├── NotFound 404            ├── PreconditionFailed 412
-├── NotHeld 403               ├── Conflict 409 (named)    ├── ValidationFailed 422
-├── SecretDated 403           │                           ├── Unavailable 503
-└── ConfigurationError (exit code 78; names the setting, never its value)
+├── InvalidRequest 400    ├── Conflict 409 (or a named one)   ├── ValidationFailed 422
+├── NotHeld 403           │   └── StoreExists                 ├── Unavailable 503
+├── SecretDated 403       ├── PreconditionFailed 412          ├── Tampered (nothing is decided from it)
+└── NotFound 404          ├── PayloadTooLarge 413             └── ConfigurationError (exit code 78;
+                          └── UnsupportedMediaType 415            names the setting, never its value)
 
 No message carries a credential: whoever raises one of these writes a sentence, not an input.
 """
@@ -84,6 +85,18 @@ class ValidationFailed(KeyrackError):
         )
 
 
+class PayloadTooLarge(KeyrackError):
+    """The body is longer than this server reads."""
+
+    status, code, title = 413, "payload_too_large", "Payload too large"
+
+
+class UnsupportedMediaType(KeyrackError):
+    """The body is not declared as JSON."""
+
+    status, code, title = 415, "unsupported_media_type", "Unsupported media type"
+
+
 class Unavailable(KeyrackError):
     """Our own trouble: the store cannot be read or written, or nothing is configured."""
 
@@ -94,10 +107,10 @@ class Unavailable(KeyrackError):
         self.reason = reason
 
 
-class StoreExists(KeyrackError):
+class StoreExists(Conflict):
     """`init` met a store that is already there; nothing was changed."""
 
-    status, code, title = 409, "store_exists", "Store exists"
+    code, title = "store_exists", "Store exists"
 
 
 class Tampered(KeyrackError):

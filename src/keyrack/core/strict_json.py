@@ -1,0 +1,33 @@
+"""JSON as RFC 8259 means it, and I-JSON (RFC 7493) narrows it: no duplicate names, no NaN, UTF-8."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, NoReturn
+
+from keyrack.core.errors import InvalidRequest
+
+
+def read(data: bytes) -> Any:
+    """The value of a JSON text. Raises InvalidRequest; what was sent is never quoted."""
+    try:
+        return _DECODER.decode(data.decode())
+    except InvalidRequest:
+        raise
+    except (ValueError, RecursionError):
+        # Also UnicodeDecodeError, and numbers and nesting beyond what Python takes.
+        raise InvalidRequest("The body is not well-formed JSON.") from None
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise InvalidRequest("The body has an object with the same name twice.")
+    return members
+
+
+def _refuse_constant(_: str) -> NoReturn:
+    raise InvalidRequest("The body has a number that JSON does not have, such as NaN.")
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_refuse_constant)
