@@ -90,7 +90,14 @@ def _read(name: str, text: str) -> Any:
         raise ConfigurationError(variable(name), str(error)) from None
 
 
+def _word(text: str) -> str:
+    if not text.isprintable() or " " in text:
+        raise ValueError("contains a blank or a control character.")
+    return text
+
+
 def _store(text: str) -> str:
+    _word(text)
     if text.startswith(("https://", "http://")):
         raise ValueError("names a server; this version opens stores only, so name one.")
     return text
@@ -156,15 +163,15 @@ def _switch(text: str) -> bool:
 
 _READERS: Mapping[str, Callable[[str], Any]] = {
     "store": _store,
-    "counters": str,
+    "counters": _word,
     "counters_down": _down,
     "peppers": _peppers,
     "max_stale": _seconds,
     "poll": _seconds,
     "trusted_proxies": _networks,
     "policy": _policy,
-    "key": str,
-    "host": str,
+    "key": _word,
+    "host": _word,
     "port": _port,
     "workers": lambda text: _whole(text, 1, MAX_WORKERS),
     "internal": _internal,
