@@ -112,7 +112,14 @@ class Verifier:
 
     def issuer(self) -> Issuer:
         """An Issuer on the same store, whose changes this Verifier knows at once."""
-        return Issuer(self.stores, self.policy, spread=self._upkeep.spread)
+        return Issuer(self.stores, self.policy, spread=self.spread)
+
+    def spread(self, number: int, wait: bool) -> None:
+        """Bring a commit made beside this Verifier to its replica, and wait for the other nodes.
+
+        With `wait` it returns once no node can decide without the event: see Issuer.revoke.
+        """
+        self._upkeep.spread(number, wait)
 
     def verify(self, text: str, access: Access, origin: Origin = NOWHERE) -> Decision:
         """Decide on the text of a key. Never raises for a bad one."""
@@ -170,7 +177,7 @@ class Verifier:
         now = self._clock()
         prepared = self.follower.replica.find(identified.key.id)
         known = prepared and _version(prepared.key, identified.secret.number)
-        doubt = self._doubt()
+        doubt = self.doubt()
         decision: Decision = _DENIED[doubt or Reason.UNKNOWN]
         if prepared and known and doubt is None:
             decision = self._check(prepared, known, access, now, ceiling)
@@ -178,14 +185,14 @@ class Verifier:
         self.notebook.note(decision, access.address, now, origin)
         return decision
 
-    def _doubt(self) -> Reason | None:
+    def doubt(self) -> Reason | None:
         """Why nothing can be decided now, or None: nothing configured passes nothing."""
         if self.stores.fixed and not len(self.follower.replica):
             return Reason.UNCONFIGURED
         return self.follower.doubt()
 
     def _judge(self, presented: Presented, access: Access, now: float, ceiling: Ceiling | None) -> Decision:
-        doubt = self._doubt()
+        doubt = self.doubt()
         if doubt is not None:
             return _DENIED[doubt]
         if isinstance(presented, Reason):
