@@ -48,7 +48,7 @@ class Issuer:
     def mint(self, wish: Wish, *, by: Authority, once: Once | None = None) -> Minted:
         """Make a key. Raises ValidationFailed, NotHeld, Conflict (`name_taken`), Unavailable."""
         by.require(MANAGE_KEYS)
-        self._require_changeable_store()
+        require_changeable(self._stores)
         drawn = drafted(wish, key_id=new_id(), by=by, policy=self._policy, now=self._now())
         text = _text(drawn)
         key = replace(drawn, versions=(self._secret(text, 1),), ending=text[-4:])
@@ -57,7 +57,7 @@ class Issuer:
             replayed = recall(draft, self._stores, once, by, "mint")
             if replayed is not None:
                 return Minted(_existing(draft, replayed, by), None)
-            authority.check_grant(_as_now(draft, by, self._now()), key)
+            authority.check_grant(as_now(draft, by, self._now()), key)
             _require_tenant(draft, key.tenant)
             self._require_unique(draft, key, wish.unique)
             facts = {"name": key.name, "owner": key.owner, "scopes": key.scopes, "preset": key.preset}
@@ -170,7 +170,7 @@ class Issuer:
             text = _text(key)
             versions = self._rotated(key, text, grace, compromised=compromised, force=force)
             rotated = self._stamped(replace(key, versions=versions, ending=text[-4:]))
-            authority.check_grant(_as_now(draft, by, self._now()), rotated)
+            authority.check_grant(as_now(draft, by, self._now()), rotated)
             facts = {"version": versions[-1].number, "grace_seconds": int(grace.total_seconds())}
             if compromised:
                 facts["compromised"] = True
@@ -252,7 +252,7 @@ class Issuer:
             key = self._changeable(draft, key_id, by, if_match)
             after = changed(key)
             if grants:
-                authority.check_grant(_as_now(draft, by, self._now()), after)
+                authority.check_grant(as_now(draft, by, self._now()), after)
             if after == key:
                 return key
             return draft.write_key(self._stamped(after), self._event(kind, by, data or {}))
@@ -268,7 +268,7 @@ class Issuer:
 
     def _changeable(self, draft: Draft, key_id: str, by: Authority, if_match: int | None) -> Key:
         """The key as it is now, if the caller may change it at all."""
-        self._require_changeable_store()
+        require_changeable(self._stores)
         key = _existing(draft, key_id, by)
         authority.check_own(by, key, self._now())
         if if_match is not None and if_match != key.revision:
@@ -289,12 +289,6 @@ class Issuer:
             return rotation.replace_compromised(kept, new, now=now)
         ends_at = _at_most(now + grace, key.expires_at)
         return rotation.start(kept, new, now=now, ends_at=ends_at, force=force)
-
-    def _require_changeable_store(self) -> None:
-        if self._stores.fixed:
-            raise Conflict(
-                "These keys come from the environment and are changed there.", code="unsupported_store"
-            )
 
     def _require_unique(self, draft: Draft, key: Key, unique: str | None) -> None:
         if unique is None:
@@ -320,6 +314,26 @@ class Issuer:
     def _now(self) -> datetime:
         """The store's time to the second: what is written is compared with what is read back."""
         return datetime.fromtimestamp(int(self._stores.clock()), UTC)
+
+
+def require_changeable(stores: Stores) -> None:
+    """Refuse changes to a store whose keys come from the environment."""
+    if stores.fixed:
+        raise Conflict(
+            "These keys come from the environment and are changed there.", code="unsupported_store"
+        )
+
+
+def as_now(draft: Draft, by: Authority, now: datetime) -> Authority:
+    """The giver as it is at the commit: it may have been revoked or narrowed since it was proved."""
+    if by.key is None:
+        return by
+    holder = draft.key(by.key.id)
+    ended = holder is None or holder.status is not Status.ACTIVE
+    if holder is None or ended or (holder.expires_at is not None and holder.expires_at <= now):
+        raise NotHeld([MANAGE_KEYS])
+    scopes = algebra.meet(by.scopes, holder.scopes)
+    return replace(by, key=holder, scopes=scopes, grants=scopes)
 
 
 def new_id() -> str:
@@ -358,15 +372,3 @@ def _reachable(key: Key | None, by: Authority) -> Key:
     if key is None or not by.reaches(key.tenant):
         raise NotFound("There is no key of this id.")
     return key
-
-
-def _as_now(draft: Draft, by: Authority, now: datetime) -> Authority:
-    """The giver as it is at the commit: it may have been revoked or narrowed since it was proved."""
-    if by.key is None:
-        return by
-    holder = draft.key(by.key.id)
-    ended = holder is None or holder.status is not Status.ACTIVE
-    if holder is None or ended or (holder.expires_at is not None and holder.expires_at <= now):
-        raise NotHeld([MANAGE_KEYS])
-    scopes = algebra.meet(by.scopes, holder.scopes)
-    return replace(by, key=holder, scopes=scopes, grants=scopes)

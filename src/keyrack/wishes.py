@@ -43,7 +43,7 @@ class Wish:
 def drafted(wish: Wish, *, key_id: str, by: Authority, policy: Policy, now: datetime) -> Key:
     """The key of a wish, without a secret yet. Raises ValidationFailed, naming every bad field."""
     maker = by.key
-    read = _Reader()
+    read = Reader()
     prefix = wish.prefix or (maker.prefix if maker else policy.prefixes[0])
     environment = wish.environment or (maker.environment if maker else "live")
     read.among("prefix", prefix, policy.prefixes)
@@ -78,7 +78,7 @@ def drafted(wish: Wish, *, key_id: str, by: Authority, policy: Policy, now: date
 
 def validated(changes: Mapping[str, Any], *, policy: Policy, now: datetime) -> dict[str, Any]:
     """The fields of an update, checked; any other field is refused."""
-    read = _Reader()
+    read = Reader()
     rules: dict[str, Callable[[Any], Any]] = {
         "name": fields.name,
         "owner": lambda value: None if value is None else fields.name(value, "owner"),
@@ -122,7 +122,7 @@ def _scopes(wish: Wish, policy: Policy) -> tuple[str, ...]:
     return fields.scopes(() if wish.scopes is None else wish.scopes)
 
 
-class _Reader:
+class Reader:
     """Reads fields one after the other and gathers what is wrong with all of them."""
 
     def __init__(self) -> None:
