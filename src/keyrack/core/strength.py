@@ -33,10 +33,10 @@ def weakness(text: str) -> str | None:
         return f"has fewer than {MIN_LENGTH} characters"
     if not all("!" <= character <= "~" for character in text):
         return "contains a blank, a control character or a character outside ASCII"
-    if len(set(text)) < MIN_DISTINCT:
-        return f"has fewer than {MIN_DISTINCT} distinct characters"
     if _repeats(text):
         return f"repeats a block of at most {MAX_BLOCK} characters"
+    if len(set(text)) < MIN_DISTINCT:
+        return f"has fewer than {MIN_DISTINCT} distinct characters"
     if _is_run(text):
         return "is a run of neighbouring characters"
     if any(word in text.lower() for word in PLACEHOLDERS):

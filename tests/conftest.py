@@ -1,0 +1,48 @@
+"""How properties are searched, and the search of everything logged for secrets."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import HealthCheck, settings
+from leak_watch import LeakWatch
+
+from keyrack.core import credential
+
+settings.register_profile(
+    "default",
+    deadline=None,
+    max_examples=80,
+    print_blob=True,
+    # Machines that run this are small and busy; how long drawing takes says nothing about the code.
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.register_profile("thorough", settings.get_profile("default"), max_examples=1000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    watch = LeakWatch()
+    config.stash[WATCH] = watch
+    credential.write = watch.write
+
+
+WATCH = pytest.StashKey[LeakWatch]()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nothing_logged_shows_a_secret(request: pytest.FixtureRequest) -> Iterator[None]:
+    """At the end of the run: no log record of any test showed a secret that any test had made."""
+    yield
+    leaks = request.config.stash[WATCH].leaks
+    assert leaks == [], "secrets were logged"
+
+
+@pytest.fixture(autouse=True)
+def leak_watch(request: pytest.FixtureRequest) -> LeakWatch:
+    """The watch over everything logged, in force during each test."""
+    watch = request.config.stash[WATCH]
+    watch.install()
+    return watch
