@@ -4,8 +4,8 @@ KeyrackError
 ├── InvalidRequest 400    ├── Conflict 409 (or a named one)   ├── ValidationFailed 422
 ├── NotHeld 403           │   └── StoreExists                 ├── Unavailable 503
 ├── SecretDated 403       ├── PreconditionFailed 412          ├── Tampered (nothing is decided from it)
-└── NotFound 404          ├── PayloadTooLarge 413             └── ConfigurationError (exit code 78;
-                          └── UnsupportedMediaType 415            names the setting, never its value)
+├── NotFound 404          ├── PayloadTooLarge 413             └── ConfigurationError (exit code 78;
+└── MethodNotAllowed 405  └── UnsupportedMediaType 415            names the setting, never its value)
 
 No message carries a credential: whoever raises one of these writes a sentence, not an input.
 """
@@ -59,6 +59,12 @@ class NotFound(KeyrackError):
     """There is nothing of that id in the caller's reach."""
 
     status, code, title = 404, "not_found", "Not found"
+
+
+class MethodNotAllowed(KeyrackError):
+    """The path is known, the method is not; the answer's `Allow` names those that are."""
+
+    status, code, title = 405, "method_not_allowed", "Method not allowed"
 
 
 class Conflict(KeyrackError):
