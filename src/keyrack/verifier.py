@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-import hmac
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
 from types import TracebackType
 from typing import Self
 
 from keyrack.core import scopes as algebra
-from keyrack.core.checks import Question, first_refusal
+from keyrack.core.checks import Question, Rule, first_refusal
 from keyrack.core.credential import MAX_LENGTH, looks_written, parse
 from keyrack.core.http import Presented
-from keyrack.core.model import Access, Allowed, Decision, Denied, Key, Reason, Secret
+from keyrack.core.model import Access, Allowed, Decision, Denied, Key, Reason
 from keyrack.core.peppers import Peppers
 from keyrack.core.policy import Policy
-from keyrack.core.rotation import RECOGNISED_FOR
-from keyrack.core.strength import weakness
+from keyrack.core.prepared import matching, nobody, prove
 from keyrack.founding import found, import_static, static_callers
 from keyrack.issuer import Issuer
 from keyrack.spending import Spender
 from keyrack.stores.follower import Follower
 from keyrack.stores.journal import NOWHERE, Notebook, Origin
 from keyrack.stores.opened import Clock, Stores
-from keyrack.stores.replica import Prepared
 from keyrack.stores.static import StaticKeys
 from keyrack.stores.urls import open_stores
 from keyrack.upkeep import Upkeep
@@ -35,7 +31,6 @@ DEFAULT_POLL = 0.5
 Ceiling = Callable[[Key], tuple[str, ...]]
 """What a key may do at most, by a rule of the service; memory only, asked at every decision."""
 
-_NO_DIGEST = bytes(32)
 _DENIED = {reason: Denied(reason) for reason in Reason}
 
 
@@ -56,12 +51,13 @@ class Verifier:
     ):
         self.stores = stores
         self.policy = policy or Policy()
-        self.follower = Follower(stores.keys, stores.peppers, max_stale=max_stale)
+        self.follower = Follower(stores.keys, stores.peppers, roles=self.policy.roles, max_stale=max_stale)
         self.notebook = Notebook()
         self._spender = Spender(stores.counters, self.policy, open_when_down=open_when_down)
         self._upkeep = Upkeep(stores, self.follower, self.notebook, self._spender, poll=poll)
         self._clock = stores.clock
         self._peppers = stores.peppers
+        self._nobody = nobody(stores.peppers)
 
     @classmethod
     def open(
@@ -175,12 +171,7 @@ class Verifier:
     ) -> Decision:
         """The second half of `identify`: check the key as it is now, spend, note."""
         now = self._clock()
-        prepared = self.follower.replica.find(identified.key.id)
-        known = prepared and _version(prepared.key, identified.secret.number)
-        doubt = self.doubt()
-        decision: Decision = _DENIED[doubt or Reason.UNKNOWN]
-        if prepared and known and doubt is None:
-            decision = self._check(prepared, known, access, now, ceiling)
+        decision = self._judge_again(identified, access, now, ceiling)
         decision = self._spend(decision, access, now)
         self.notebook.note(decision, access.address, now, origin)
         return decision
@@ -195,59 +186,59 @@ class Verifier:
         doubt = self.doubt()
         if doubt is not None:
             return _DENIED[doubt]
-        if isinstance(presented, Reason):
-            return _DENIED[presented]
         credential = parse(presented)
         if credential is None:
-            return self._judge_foreign(presented, access, now, ceiling)
-        prepared = self.follower.replica.find(credential.key_id)
-        secret = self._proved(prepared, credential.text)
-        if prepared is None or secret is None or _forgotten(secret, now):
+            return self._judge_other(presented, access, now, ceiling)
+        prepared = self.follower.replica.find(credential.key_id) or self._nobody
+        answer = prove(prepared, credential.text)
+        if answer is None:
             return _DENIED[Reason.UNKNOWN]
-        return self._check(prepared, secret, access, now, ceiling)
+        return self._check(prepared.rules, answer, access, now, ceiling)
 
-    def _judge_foreign(self, text: str, access: Access, now: float, ceiling: Ceiling | None) -> Decision:
-        """Look up a text that we did not write by its digest; it has to be a strong one."""
-        peppers = self.follower.replica.foreign_peppers
-        if not peppers or len(text) > MAX_LENGTH or looks_written(text) or weakness(text) is not None:
+    def _judge_other(
+        self, presented: Presented, access: Access, now: float, ceiling: Ceiling | None
+    ) -> Decision:
+        """Decide where there is no text of ours: on none at all, or on a foreign one, by its digest."""
+        replica = self.follower.replica
+        if isinstance(presented, Reason):
+            return _DENIED[presented]
+        if not replica.foreign_peppers or not _may_be_foreign(presented):
             return _DENIED[Reason.MALFORMED]
-        for pepper in peppers:
-            digest = self._peppers[pepper].index.digest(text.encode("ascii"))
-            prepared = self.follower.replica.find_foreign(digest)
-            secret = _matching(prepared, digest)
-            if prepared and secret and not _forgotten(secret, now):
-                return self._check(prepared, secret, access, now, ceiling)
+        for pepper in replica.foreign_peppers:
+            digest = self._peppers[pepper].index.digest(presented.encode("ascii"))
+            prepared = replica.find_foreign(digest) or self._nobody
+            answer = matching(prepared.foreign, digest)
+            if answer is not None:
+                return self._check(prepared.rules, answer, access, now, ceiling)
         return _DENIED[Reason.UNKNOWN]
 
-    def _proved(self, prepared: Prepared | None, text: bytes) -> Secret | None:
-        """The version of the key that this text is; an unknown key costs the same as a wrong secret."""
-        if prepared is None:
-            return _matching(None, self._peppers.first.digest.digest(text))
-        if prepared.pepper is not None:
-            return _matching(prepared, self._peppers[prepared.pepper].digest.digest(text))
-        digests = {one.pepper: self._peppers[one.pepper].digest.digest(text) for one in prepared.key.versions}
-        found = [_matching(prepared, digest, pepper) for pepper, digest in digests.items()]
-        return next(filter(None, found), None)
+    def _judge_again(
+        self, identified: Allowed, access: Access, now: float, ceiling: Ceiling | None
+    ) -> Decision:
+        """Decide on a key that was proved before, as it is now."""
+        doubt = self.doubt()
+        if doubt is not None:
+            return _DENIED[doubt]
+        prepared = self.follower.replica.find(identified.key.id) or self._nobody
+        for answer in prepared.answers:
+            if answer.secret.number == identified.secret.number:
+                return self._check(prepared.rules, answer, access, now, ceiling)
+        return _DENIED[Reason.UNKNOWN]
 
     def _check(
-        self, prepared: Prepared, secret: Secret, access: Access, now: float, ceiling: Ceiling | None
+        self,
+        rules: tuple[Rule, ...],
+        answer: Allowed,
+        access: Access,
+        now: float,
+        ceiling: Ceiling | None,
     ) -> Decision:
-        key = prepared.key
-        scopes = key.scopes
-        if key.role is not None:
-            scopes = algebra.meet(scopes, self.policy.roles.get(key.role, ()))
         if ceiling is not None:
-            scopes = algebra.meet(scopes, ceiling(key))
-        question = Question(
-            key,
-            secret,
-            access,
-            datetime.fromtimestamp(now, UTC),
-            self.follower.replica.tenants.get(key.tenant),
-            scopes,
-            self.policy.prefixes,
-        )
-        return first_refusal(prepared.rules, question) or Allowed(key, secret, scopes)
+            answer = answer._replace(scopes=algebra.meet(answer.scopes, ceiling(answer.key)))
+        key, secret, scopes, _ = answer
+        tenant = self.follower.replica.tenants.get(key.tenant)
+        question = Question(key, secret, access, now, tenant, scopes, self.policy.prefixes)
+        return first_refusal(rules, question) or answer
 
     def _spend(self, decision: Decision, access: Access, now: float) -> Decision:
         key = decision.key
@@ -255,24 +246,5 @@ class Verifier:
         return self._spender.spend(decision, tenant, access, now)
 
 
-def _matching(prepared: Prepared | None, digest: bytes, pepper: str | None = None) -> Secret | None:
-    """The version with this digest. Every one is compared, in constant time; with none, a dummy is."""
-    if prepared is None:
-        hmac.compare_digest(digest, _NO_DIGEST)
-        return None
-    found = None
-    for version in prepared.key.versions:
-        if hmac.compare_digest(digest, version.digest) and pepper in (None, version.pepper):
-            found = version
-    return found
-
-
-def _version(key: Key, number: int) -> Secret | None:
-    return next((version for version in key.versions if version.number == number), None)
-
-
-def _forgotten(secret: Secret, now: float) -> bool:
-    """Whether a version ended so long ago that it is no longer told from an unknown text."""
-    if secret.not_after is None:
-        return False
-    return now >= secret.not_after.timestamp() + RECOGNISED_FOR.total_seconds()
+def _may_be_foreign(text: str) -> bool:
+    return len(text) <= MAX_LENGTH and text.isascii() and not looks_written(text)

@@ -7,21 +7,23 @@ no networks …), so `rules_for` picks, once for each record, those that can app
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
-from typing import NamedTuple
+from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from keyrack.core import scopes as algebra
-from keyrack.core.model import Access, Denied, Key, Reason, Secret, Status, Tenant
-from keyrack.core.rotation import is_live
+from keyrack.core.model import Access, Denied, Key, Reason, Secret, Status, Tenant, VersionState
+from keyrack.core.rotation import RECOGNISED_FOR, is_live
 
 
-class Question(NamedTuple):
-    """One proved credential, what is asked of it, and everything a rule may look at."""
+@dataclass(slots=True)  # not frozen: one is made for every decision, and frozen ones take four times as long
+class Question:
+    """One proved credential, what is asked of it, and everything a rule may look at. Nobody changes it."""
 
     key: Key
     secret: Secret
     access: Access
-    now: datetime
+    at: float
+    """Unix seconds, by the store's time."""
     tenant: Tenant | None
     """None when the tenant's record is missing: unknown never means not suspended."""
     scopes: tuple[str, ...]
@@ -29,8 +31,21 @@ class Question(NamedTuple):
     prefixes: tuple[str, ...]
     """Those that the store's policy accepts, where the access names none."""
 
+    @property
+    def now(self) -> datetime:
+        """The time, made when a rule asks for it: most keys have no rule that does."""
+        return datetime.fromtimestamp(self.at, UTC)
+
 
 Rule = Callable[[Question], Denied | None]
+
+
+def not_forgotten(question: Question) -> Denied | None:
+    """A version that ended 30 days ago is no longer told from an unknown text."""
+    not_after = question.secret.not_after
+    if not_after is None or question.now < not_after + RECOGNISED_FOR:
+        return None
+    return Denied(Reason.UNKNOWN)
 
 
 def not_revoked(question: Question) -> Denied | None:
@@ -71,16 +86,11 @@ def in_tenant(question: Question) -> Denied | None:
 
 def tenant_in_service(question: Question) -> Denied | None:
     """A tenant is suspended by service, as a whole (`workspace`), or outside its dates."""
-    tenant, access, now = question.tenant, question.access, question.now
+    tenant = question.tenant
     if tenant is None:
         return _refuse(question, Reason.STORE_DOWN)
-    if tenant.deleted_at or (tenant.starts_at and now < tenant.starts_at):
-        return _refuse(question, Reason.SUSPENDED, service="workspace")
-    if tenant.ends_at and now >= tenant.ends_at:
-        return _refuse(question, Reason.SUSPENDED, service="workspace")
-    for service in ("workspace", access.service):
-        if service in tenant.suspended:
-            return _refuse(question, Reason.SUSPENDED, service=service)
+    if tenant.deleted_at or tenant.starts_at or tenant.ends_at or tenant.suspended:
+        return _suspended(question, tenant)
     return None
 
 
@@ -108,6 +118,7 @@ def holds_scopes(question: Question) -> Denied | None:
 
 
 CHECKS: tuple[Rule, ...] = (
+    not_forgotten,
     not_revoked,
     not_disabled,
     not_expired,
@@ -120,10 +131,11 @@ CHECKS: tuple[Rule, ...] = (
 )
 
 _CAN_REFUSE: dict[Rule, Callable[[Key], bool]] = {
+    not_forgotten: lambda key: any(version.not_after for version in key.versions),
     not_revoked: lambda key: key.status is Status.REVOKED,
     not_disabled: lambda key: key.status is Status.DISABLED,
     not_expired: lambda key: key.expires_at is not None,
-    not_rotated_out: lambda key: len(key.versions) > 1,
+    not_rotated_out: lambda key: not all(_is_undated(version) for version in key.versions),
     from_network: lambda key: bool(key.networks),
 }
 
@@ -140,6 +152,22 @@ def first_refusal(rules: tuple[Rule, ...], question: Question) -> Denied | None:
         if denied is not None:
             return denied
     return None
+
+
+def _suspended(question: Question, tenant: Tenant) -> Denied | None:
+    now = question.now
+    started = tenant.starts_at is None or now >= tenant.starts_at
+    ended = tenant.ends_at is not None and now >= tenant.ends_at
+    if tenant.deleted_at or ended or not started:
+        return _refuse(question, Reason.SUSPENDED, service="workspace")
+    for service in ("workspace", question.access.service):
+        if service in tenant.suspended:
+            return _refuse(question, Reason.SUSPENDED, service=service)
+    return None
+
+
+def _is_undated(version: Secret) -> bool:
+    return version.state is VersionState.LIVE and version.not_after is None
 
 
 def _refuse(question: Question, reason: Reason, **details: object) -> Denied:

@@ -16,6 +16,7 @@ from keyrack.core.errors import ConfigurationError, KeyrackError, Tampered, Unav
 from keyrack.core.events import Event, Head, open_entry
 from keyrack.core.model import Reason
 from keyrack.core.peppers import SETTING, Peppers
+from keyrack.core.prepared import Roles
 from keyrack.stores.protocols import Excerpt, Keys, Record
 from keyrack.stores.replica import Replica
 
@@ -35,13 +36,16 @@ _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 class Follower:
     """Loads a replica and moves it along the log. One thread at a time polls; any thread may read."""
 
-    def __init__(self, keys: Keys, peppers: Peppers, *, max_stale: float | None = None):
+    def __init__(
+        self, keys: Keys, peppers: Peppers, *, roles: Roles | None = None, max_stale: float | None = None
+    ):
         self._keys = keys
         self._peppers = peppers
+        self._roles = roles or {}
         self._turn = threading.Lock()
         self._max_stale_here = max_stale
         self._refused = False
-        self.replica = Replica(peppers)
+        self.replica = Replica(peppers, self._roles)
         self.max_stale = DEFAULT_MAX_STALE
         """Seconds; the store's own, or less where this node was told less."""
         self.confirmed_at = NEVER
@@ -59,7 +63,7 @@ class Follower:
                 if last is None:
                     raise Unavailable("The store is empty; `keyrack init` makes its first key.")
                 _, head = open_entry(last, self._peppers)
-                replica = Replica(self._peppers)
+                replica = Replica(self._peppers, self._roles)
                 replica.load(snapshot, head, needed_peppers=missing)
             self.max_stale = self._allowed_staleness()
             self.replica, self.confirmed_at = replica, sent

@@ -7,35 +7,26 @@ fit. It changes by the log alone, and only in the thread that follows.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
 
 from keyrack.core import records
-from keyrack.core.checks import Rule, rules_for
 from keyrack.core.errors import Tampered
 from keyrack.core.events import EMPTY, SUM_MODULUS, Head, fingerprint
 from keyrack.core.model import Key, Tenant, VersionState
 from keyrack.core.peppers import Peppers
+from keyrack.core.prepared import Prepared, Roles, prepare
 from keyrack.stores.protocols import Kind, Record, Snapshot
-from keyrack.stores.sealing import authenticate
+from keyrack.stores.sealing import authenticate, refuse_retired
 
 MAX_PREPARED = 50_000
 """How many parsed keys are kept; beyond that the ones parsed longest ago are parsed again."""
 
 
-class Prepared(NamedTuple):
-    """A key, ready to be decided on: the rules that can refuse it, and what to compare with."""
-
-    key: Key
-    rules: tuple[Rule, ...]
-    pepper: str | None
-    """The one pepper of all versions, or None when they differ."""
-
-
 class Replica:
-    """The keys and tenants of a store as of `head`."""
+    """The keys and tenants of a store as of `head`; `roles` are the ceilings that keys name."""
 
-    def __init__(self, peppers: Peppers):
+    def __init__(self, peppers: Peppers, roles: Roles):
         self._peppers = peppers
+        self._roles = roles
         self._bodies: dict[str, bytes] = {}
         self._prepared: dict[str, Prepared] = {}
         self._foreign: dict[bytes, str] = {}
@@ -70,6 +61,7 @@ class Replica:
         named = [f'"pepper":"{pepper_id}"'.encode() for pepper_id in needed_peppers]
         total = 0
         for kind, record_id, body, pepper_id, mac in snapshot.records():
+            refuse_retired(kind, record_id, pepper_id, head)
             authenticate(kind, record_id, body, pepper_id, mac, self._peppers)
             total += fingerprint(body, pepper)
             if any(name in body for name in named):
@@ -84,6 +76,7 @@ class Replica:
     def apply(self, changed: Iterable[Record], head: Head) -> None:
         """Move on to `head` with the records that changed on the way."""
         for record in changed:
+            refuse_retired(record.kind, record.id, record.pepper, head)
             authenticate(record.kind, record.id, record.body, record.pepper, record.mac, self._peppers)
             self._take(record.kind, record.id, record.body)
         self.head = head
@@ -115,7 +108,7 @@ class Replica:
 
     def _prepare(self, key_id: str) -> Prepared | None:
         while (body := self._bodies.get(key_id)) is not None:
-            prepared = prepare(records.read_key(body))
+            prepared = prepare(records.read_key(body), self._peppers, self._roles)
             if len(self._prepared) >= MAX_PREPARED:
                 self._prepared.pop(next(iter(self._prepared)), None)
             self._prepared[key_id] = prepared
@@ -124,9 +117,3 @@ class Replica:
                 return prepared
             self._prepared.pop(key_id, None)
         return None
-
-
-def prepare(key: Key) -> Prepared:
-    """What a decision needs to know of a key, found out once."""
-    peppers = {version.pepper for version in key.versions}
-    return Prepared(key, rules_for(key), peppers.pop() if len(peppers) == 1 else None)
