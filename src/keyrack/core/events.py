@@ -77,6 +77,10 @@ class Head(NamedTuple):
     hash: bytes
     state: int
     state_pepper: str
+    base: int = 1
+    """The number of the event that says what holds for the store: its first, or the last rotation."""
+    retired: tuple[str, ...] = ()
+    """The peppers that were rotated out: nothing behind the base is sealed under one of them."""
 
 
 EMPTY = Head(0, bytes(32), 0, "")
@@ -109,12 +113,16 @@ def seal(event: Event, *, before: Head, state: int, state_pepper: str, pepper: P
         "address": event.address,
         "state": f"{state:x}",
         "state_pepper": state_pepper,
+        "base": before.base if before.retired else None,
+        "retired": before.retired or None,
         "check": pepper.check,
     }
     present = {name: value for name, value in members.items() if value is not None}
     body = json.dumps(present, separators=(",", ":"), ensure_ascii=False).encode()
     entry = Entry(number, body, pepper.id, pepper.log.digest(body))
-    return entry, Head(number, hashlib.sha256(body).digest(), state, state_pepper)
+    return entry, Head(
+        number, hashlib.sha256(body).digest(), state, state_pepper, before.base, before.retired
+    )
 
 
 def open_entry(entry: Entry, peppers: Peppers, *, after: Head | None = None) -> tuple[Event, Head]:
@@ -128,8 +136,15 @@ def open_entry(entry: Entry, peppers: Peppers, *, after: Head | None = None) -> 
     body = json.loads(entry.body)
     if body["number"] != entry.number or (after is not None and not _follows(body, after)):
         raise Tampered(f"Event {entry.number} is out of its place in the chain.", number=entry.number)
+    if after is not None and entry.pepper in after.retired:
+        raise Tampered(f"Event {entry.number} is under a pepper that was rotated out.", number=entry.number)
     head = Head(
-        entry.number, hashlib.sha256(entry.body).digest(), int(body["state"], 16), body["state_pepper"]
+        entry.number,
+        hashlib.sha256(entry.body).digest(),
+        int(body["state"], 16),
+        body["state_pepper"],
+        body.get("base", 1),
+        tuple(body.get("retired", ())),
     )
     return _event(body), head
 

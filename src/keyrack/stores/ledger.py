@@ -13,11 +13,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Generic, TypeVar
 
-from keyrack.core.errors import KeyrackError, Unavailable
-from keyrack.core.events import EMPTY, SUM_MODULUS, Entry, Event, Head, fingerprint, open_entry, seal
+from keyrack.core.errors import ConfigurationError, KeyrackError, Unavailable
+from keyrack.core.events import SUM_MODULUS, Entry, Event, Head, fingerprint, seal
 from keyrack.core.model import Key, Tenant
-from keyrack.core.peppers import Peppers
+from keyrack.core.peppers import SETTING, Peppers
 from keyrack.stores import sealing
+from keyrack.stores.heads import head_of
 from keyrack.stores.protocols import Batch, Keys, Kind, Mark, Record, View
 
 MAX_GROUP = 100
@@ -82,9 +83,20 @@ class Draft:
         """Write an event that is about the store itself."""
         self._seal(event, self.head.state)
 
-    def restate(self, event: Event, state: int) -> None:
-        """Write an event that moves the sum over all records under the first pepper."""
-        self.head = self.head._replace(state_pepper=self._peppers.first.id)
+    def changed_since(self, number: int) -> list[Record]:
+        """The records that an event after this number is about, as they would be now."""
+        found = {(record.kind, record.id): record for record in self._view.changed_since(number)}
+        found.update({(record.kind, record.id): record for record in self.records})
+        return list(found.values())
+
+    def restate(self, event: Event, state: int, *, retired: tuple[str, ...]) -> None:
+        """Write an event that moves the sum over all records under the first pepper.
+
+        From it on nothing counts that is sealed under a retired pepper.
+        """
+        self.head = self.head._replace(
+            state_pepper=self._peppers.first.id, base=self.head.number + 1, retired=retired
+        )
         self._seal(event, state)
 
     def write_mark(self, mark: Mark) -> None:
@@ -97,7 +109,10 @@ class Draft:
 
     def _record(self, kind: Kind, record_id: str) -> Record | None:
         ours = (one for one in reversed(self.records) if (one.kind, one.id) == (kind, record_id))
-        return next(ours, None) or self._view.record(kind, record_id)
+        record = next(ours, None) or self._view.record(kind, record_id)
+        if record is not None:
+            sealing.refuse_retired(record.kind, record.id, record.pepper, self.head)
+        return record
 
     def _write(self, record: Record, before: Record | None, event: Event) -> None:
         pepper = self._peppers[self._state_pepper()]
@@ -186,12 +201,19 @@ class Ledger:
             self._turn.notify_all()
 
     def _plan(self, group: list[_Waiting[object]], view: View) -> Batch:
-        last = view.last()
-        head = open_entry(last, self._peppers)[1] if last else EMPTY
+        head = head_of(view.last(), self._keys, self._peppers)
+        self._require_standing_pepper(head)
         whole = Draft(view, self._peppers, head)
         for waiting in group:
             whole = self._attempt(waiting, view, whole)
         return whole.batch()
+
+    def _require_standing_pepper(self, head: Head) -> None:
+        first = self._peppers.first.id
+        if first in head.retired:
+            raise ConfigurationError(
+                SETTING, f"begins with {first!r}, which was rotated out; put {head.state_pepper!r} first."
+            )
 
     def _attempt(self, waiting: _Waiting[object], view: View, whole: Draft) -> Draft:
         draft = Draft(view, self._peppers, whole.head, base=whole)

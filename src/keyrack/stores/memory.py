@@ -7,7 +7,18 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from keyrack.core.events import Entry
-from keyrack.stores.protocols import Batch, Change, Excerpt, Kind, Listing, Mark, Plan, Record, Snapshot
+from keyrack.stores.protocols import (
+    Batch,
+    Change,
+    Excerpt,
+    Kind,
+    Listing,
+    Mark,
+    Plan,
+    Record,
+    Reseal,
+    Snapshot,
+)
 
 
 class MemoryKeys:
@@ -28,6 +39,14 @@ class MemoryKeys:
             batch = plan(self)
             self._write(batch)
             return batch
+
+    def reseal(self, seals: Sequence[Reseal]) -> int:
+        with self._lock:
+            kept = [one for one in seals if self._records[one.kind, one.id].mac == one.was]
+            for one in kept:
+                record = self._records[one.kind, one.id]
+                self._records[one.kind, one.id] = record._replace(pepper=one.pepper, mac=one.mac)
+            return len(kept)
 
     @contextmanager
     def snapshot(self) -> Iterator[Snapshot]:
@@ -69,6 +88,9 @@ class MemoryKeys:
     def named(self, tenant: str, name: str) -> Sequence[Record]:
         keys = (record for record in self._records.values() if record.kind is Kind.KEY)
         return [record for record in keys if (record.tenant, record.name) == (tenant, name)]
+
+    def changed_since(self, number: int) -> Sequence[Record]:
+        return [record for record in self._records.values() if record.revision > number]
 
     def mark(self, token: bytes) -> Mark | None:
         return self._marks.get(token)

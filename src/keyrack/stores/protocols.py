@@ -56,6 +56,16 @@ class Batch(NamedTuple):
     marks: Sequence[Mark]
 
 
+class Reseal(NamedTuple):
+    """A new authentication for a record whose bytes stay, and the code that it has until then."""
+
+    kind: Kind
+    id: str
+    was: bytes
+    pepper: str
+    mac: bytes
+
+
 class Change(NamedTuple):
     """One entry of the log and, where it is about one, the record that it left."""
 
@@ -74,6 +84,9 @@ class View(Protocol):
 
     def named(self, tenant: str, name: str) -> Sequence[Record]:
         """The keys of a tenant that bear this name, in any state."""
+
+    def changed_since(self, number: int) -> Sequence[Record]:
+        """The records that an event after this number is about, as they are now."""
 
     def mark(self, token: bytes) -> Mark | None:
         """The mark of this token, however old."""
@@ -110,7 +123,7 @@ class Snapshot(Protocol):
         """The last entry of the log."""
 
     def records(self) -> Iterator[tuple[str, str, bytes, str, bytes]]:
-        """Every record as (kind, id, body, pepper, mac), in no order, once."""
+        """Every record as (kind, id, body, pepper, mac), in no order, each once."""
 
 
 class Keys(Protocol):
@@ -126,8 +139,14 @@ class Keys(Protocol):
         only reads. A plan that raises, or whose batch is empty, writes nothing.
         """
 
+    def reseal(self, seals: Sequence[Reseal]) -> int:
+        """Put new authentications on the records that still have the old code; returns how many.
+
+        Atomic. Changes neither bodies nor the log, so no reader finds anything new.
+        """
+
     def snapshot(self) -> AbstractContextManager[Snapshot]:
-        """Everything at one instant, for a replica to load."""
+        """Everything at one instant, for a replica to load; its records may be read again."""
 
     def last(self) -> Entry | None:
         """The last entry of the log; None when the store is empty."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from keyrack.core import records
 from keyrack.core.errors import Tampered
+from keyrack.core.events import Head
 from keyrack.core.model import Key, Tenant
 from keyrack.core.peppers import Pepper, Peppers
 from keyrack.stores.protocols import Kind, Record
@@ -47,6 +48,12 @@ def authenticate(kind: str, record_id: str, body: bytes, pepper: str, mac: bytes
     """Refuse a record that was not sealed under this id by someone who has the pepper."""
     if not peppers[pepper].record.agrees(sealed_text(kind, record_id, body), mac):
         raise Tampered(f"The record of {kind} {record_id} does not authenticate.")
+
+
+def refuse_retired(kind: str, record_id: str, pepper: str, head: Head) -> None:
+    """Refuse a record under a pepper that was rotated out: all were sealed anew before that."""
+    if pepper in head.retired:
+        raise Tampered(f"The record of {kind} {record_id} is under a pepper that was rotated out.")
 
 
 def open_key(record: Record, peppers: Peppers) -> Key:

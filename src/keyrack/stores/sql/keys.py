@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, delete, func, insert, select
+from sqlalchemy import Connection, Row, Select, bindparam, delete, func, insert, select, tuple_, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from keyrack.core.errors import Unavailable
@@ -20,6 +20,7 @@ from keyrack.stores.protocols import (
     Mark,
     Plan,
     Record,
+    Reseal,
     Snapshot,
 )
 from keyrack.stores.sql.tables import log, marks, records
@@ -50,6 +51,11 @@ class SqlView:
         )
         return _records(self._connection.execute(found))
 
+    def changed_since(self, number: int) -> Sequence[Record]:
+        about = select(log.c.kind, log.c.subject).where(log.c.number > number, log.c.subject.is_not(None))
+        here = tuple_(records.c.kind, records.c.id)
+        return _records(self._connection.execute(select(*_RECORD).where(here.in_(about))))
+
     def mark(self, token: bytes) -> Mark | None:
         row = self._connection.execute(select(marks).where(marks.c.token == token)).one_or_none()
         return Mark(**row._mapping) if row else None
@@ -78,6 +84,11 @@ class SqlKeys:
             if batch.entries:
                 _write(connection, batch)
             return batch
+
+    def reseal(self, seals: Sequence[Reseal]) -> int:
+        rows = [{f"new_{name}": value for name, value in one._asdict().items()} for one in seals]
+        with self._writing() as connection:
+            return connection.execute(_RESEAL, rows).rowcount if rows else 0
 
     @contextmanager
     def snapshot(self) -> Iterator[Snapshot]:
@@ -129,6 +140,15 @@ class SqlKeys:
             connection.execute(delete(marks).where(marks.c.at < before))
 
 
+_RESEAL = (
+    update(records)
+    .where(
+        records.c.kind == bindparam("new_kind"),
+        records.c.id == bindparam("new_id"),
+        records.c.mac == bindparam("new_was"),
+    )
+    .values(pepper=bindparam("new_pepper"), mac=bindparam("new_mac"))
+)
 _LAST = select(*_ENTRY).order_by(log.c.number.desc()).limit(1)
 
 
