@@ -46,7 +46,7 @@ def key_json(key: Key, uses: Uses, now: datetime) -> dict[str, Any]:
         "revoked_reason": key.revoked_reason,
         "revision": key.revision,
         "rotation": rotation_state(key, now),
-        "versions": [_version(one, uses.get((key.id, one.number)), now) for one in key.versions],
+        "versions": [_version(one, uses.get((key.id, one.number)), now) for one in _by_number(key)],
     }
 
 
@@ -116,6 +116,10 @@ def rotation_state(key: Key, now: datetime) -> str:
         return "active"
     ran_out = any(one.state is VersionState.LIVE and not is_live(one, now) for one in key.versions)
     return "expired" if ran_out else "none"
+
+
+def _by_number(key: Key) -> list[Secret]:
+    return sorted(key.versions, key=lambda version: version.number)
 
 
 def _version(version: Secret, use: Use | None, now: datetime) -> dict[str, Any]:

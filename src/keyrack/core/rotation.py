@@ -1,11 +1,14 @@
 """The life of a secret version: pure functions from versions and a time to versions.
 
 One live version is undated: the primary. Every other live version has an end, and counts as retired
-from that instant on without anybody acting. Nothing here reads a clock or a store.
+from that instant on without anybody acting. (Imported keys may have two undated ones; the newer is the
+primary.) Versions stand in the order in which they became the primary. Nothing here reads a clock or
+a store.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -29,7 +32,7 @@ def is_live(version: Secret, now: datetime) -> bool:
 
 
 def live(versions: Versions, now: datetime) -> Versions:
-    """The versions that prove their key at that time, oldest first."""
+    """The versions that prove their key at that time, the primary last."""
     return tuple(version for version in versions if is_live(version, now))
 
 
@@ -92,9 +95,10 @@ def promote(versions: Versions, now: datetime) -> Versions:
     """End grace early: only the primary stays live."""
     if not rotating(versions, now):
         raise Conflict("No rotation is under way, so there is nothing to promote.", code="no_rotation")
+    primary = live(versions, now)[-1]
     return tuple(
         _ended(version, VersionState.RETIRED, now)
-        if is_live(version, now) and version.not_after is not None
+        if is_live(version, now) and version is not primary
         else version
         for version in versions
     )
@@ -105,11 +109,9 @@ def abort(versions: Versions, now: datetime) -> Versions:
     standing = live(versions, now)
     if len(standing) < 2:
         raise Conflict("No rotation is under way, so there is nothing to abort.", code="no_rotation")
-    before, newest = standing[-2:]
-    swapped = {newest.number: _ended(newest, VersionState.ABORTED, now)}
-    if newest.not_after is None:
-        swapped[before.number] = replace(before, not_after=None)
-    return tuple(swapped.get(version.number, version) for version in versions)
+    newest = max(standing, key=lambda version: version.number)
+    primary = [version for version in standing if version is not newest][-1]
+    return _reinstated(versions, primary, {newest.number: _ended(newest, VersionState.ABORTED, now)})
 
 
 def undo(versions: Versions, now: datetime, *, ends_at: datetime) -> Versions:
@@ -121,29 +123,37 @@ def undo(versions: Versions, now: datetime, *, ends_at: datetime) -> Versions:
     if rotating(versions, now):
         raise Conflict("A rotation is under way: abort it instead.", code="rotation_active")
     primary = live(versions, now)[-1]
-    before = [version for version in versions if version.number < primary.number]
+    before = [version for version in versions if _was_primary_before(primary, version)]
     if not before:
         raise Conflict("This key has never been rotated.", code="no_rotation")
-    last = max(before, key=lambda version: (version.not_after or now, version.number))
-    ended = last.state in (VersionState.ABORTED, VersionState.DESTROYED)
-    if ended or last.not_after is None or now >= last.not_after + UNDO_WITHIN:
+    last = before[-1]
+    destroyed = last.state is VersionState.DESTROYED
+    if destroyed or last.not_after is None or now >= last.not_after + UNDO_WITHIN:
         raise Conflict(
             "The previous secret can be brought back within a day of its end, unless it was destroyed.",
             code="undo_expired",
         )
-    swapped = {
-        last.number: replace(last, state=VersionState.LIVE, not_after=None),
-        primary.number: replace(primary, not_after=ends_at),
-    }
-    return tuple(swapped.get(version.number, version) for version in versions)
+    return _reinstated(versions, last, {primary.number: replace(primary, not_after=ends_at)})
 
 
 def end_version(versions: Versions, number: int, now: datetime) -> Versions:
-    """End one dated version now, by the wish of whoever holds it."""
+    """End one live version now and for good, by the wish of whoever holds it: undo leaves it ended."""
     return tuple(
-        _ended(version, VersionState.RETIRED, now) if version.number == number else version
+        _ended(version, VersionState.DESTROYED, now)
+        if version.number == number and is_live(version, now)
+        else version
         for version in versions
     )
+
+
+def _was_primary_before(primary: Secret, version: Secret) -> bool:
+    return version.number < primary.number and version.state is not VersionState.ABORTED
+
+
+def _reinstated(versions: Versions, primary: Secret, changed: Mapping[int, Secret]) -> Versions:
+    """The versions with one of them the primary again, so the last in order, and others changed."""
+    others = (changed.get(version.number, version) for version in versions if version is not primary)
+    return (*others, replace(primary, state=VersionState.LIVE, not_after=None))
 
 
 def _dated(version: Secret, ends_at: datetime) -> Secret:
