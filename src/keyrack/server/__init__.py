@@ -1,0 +1,1 @@
+"""Keyrack as a server: one place for many services, in any language."""

@@ -1,0 +1,71 @@
+"""The server as one ASGI application: front, hot paths, guard, strict bodies, management API."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+from fastapi import FastAPI
+
+from keyrack.guards.asgi import Guard
+from keyrack.server.bodies import StrictBodies
+from keyrack.server.dependencies import Services
+from keyrack.server.failures import handle_failures
+from keyrack.server.front import Front
+from keyrack.server.hot import QUIET_PATHS, HotPaths
+from keyrack.server.metrics import Metrics
+from keyrack.server.openapi import describe
+from keyrack.server.routes import audit, health, keys, me, pages, tenants
+from keyrack.server.table import ROWS
+from keyrack.server.wire import App
+from keyrack.settings import Settings
+from keyrack.tenancy import Tenants
+from keyrack.verifier import Verifier
+
+REALM = "keyrack"
+METRICS_SECONDS = 1.0
+
+
+def create_app(settings: Settings, verifier: Verifier) -> App:
+    """The application on an open Verifier, which it closes when it shuts down."""
+    metrics = Metrics(verifier)
+    api = management_api(verifier, metrics)
+    guard = Guard(StrictBodies(api), verifier, ROWS, realm=REALM, trusted_proxies=settings.trusted_proxies)
+    hot = HotPaths(guard, verifier, trusted_proxies=settings.trusted_proxies, realm=REALM)
+    return Front(hot, internal_app=api, internal=settings.internal, quiet=QUIET_PATHS)
+
+
+def management_api(verifier: Verifier, metrics: Metrics) -> FastAPI:
+    """The management API, not yet guarded."""
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        moving = asyncio.create_task(_move_metrics(metrics))
+        yield
+        moving.cancel()
+        verifier.close()
+
+    api = FastAPI(
+        title="Keyrack",
+        description="Issue, verify, scope, limit, rotate and revoke API keys.",
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    issuer = verifier.issuer()
+    api.state.verifier = verifier
+    api.state.metrics = metrics
+    api.state.services = Services(verifier.stores, issuer, Tenants(verifier.stores, spread=verifier.spread))
+    for module in (keys, tenants, audit, me, health, pages):
+        api.include_router(module.router)
+    handle_failures(api)
+    describe(api)
+    return api
+
+
+async def _move_metrics(metrics: Metrics) -> None:
+    while True:
+        await asyncio.sleep(METRICS_SECONDS)
+        metrics.move()

@@ -1,0 +1,138 @@
+"""The hot path: `/v1/verify` and forward-auth as plain ASGI in front of the framework.
+
+No thread, no validation library, and no store call where the replica has the key.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+
+from keyrack.core import http
+from keyrack.core.errors import InvalidRequest, KeyrackError
+from keyrack.core.http import Response
+from keyrack.core.model import Access, Address, Allowed, Decision, Denied, Network, Reason
+from keyrack.core.scopes import covers
+from keyrack.core.strict_json import read
+from keyrack.guards.answers import refusal
+from keyrack.guards.request import request_id as request_id_of
+from keyrack.server.arrivals import Arrivals
+from keyrack.server.forward_auth import NGINX_PATH, PATH, ForwardAuth, for_nginx
+from keyrack.server.questions import Asked, answer_json, cacheable, read_batch, read_question
+from keyrack.server.wire import App, Disconnected, Receive, Scope, Send, answer, read_body, require_json
+from keyrack.stores.journal import Origin
+from keyrack.verifier import Verifier
+
+VERIFY = "/v1/verify"
+BATCH = "/v1/verify/batch"
+VERIFY_SCOPE = "keys:verify"
+ANY_TENANT_SCOPE = "tenants:verify"
+_FORWARD_AUTH = frozenset({PATH, NGINX_PATH})
+QUIET_PATHS = frozenset({VERIFY, BATCH, PATH, NGINX_PATH, "/livez"})
+"""No log line a request for these: refusals are in the journal, and its log lines."""
+MAX_KEPT_ANSWERS = 10_000
+_HEADERS = (("content-type", "application/json"), ("cache-control", "no-store"))
+
+
+class HotPaths:
+    """Answers the hot paths itself and hands everything else on."""
+
+    def __init__(self, app: App, verifier: Verifier, *, trusted_proxies: Sequence[Network], realm: str):
+        self._app = app
+        self._verifier = verifier
+        self._arrivals = Arrivals(trusted_proxies)
+        self._realm = realm
+        self._clock = verifier.stores.clock
+        self._forward_auth = ForwardAuth(verifier, trusted=trusted_proxies, realm=realm)
+        self._kept: dict[tuple[str, int, int, tuple[str, ...]], bytes] = {}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        path = scope["path"]
+        if path == VERIFY and scope["method"] == "POST":
+            await self._verify(scope, receive, send, self._one)
+        elif path in _FORWARD_AUTH:
+            await answer(send, self._forwarded(scope, path))
+        elif path == BATCH and scope["method"] == "POST":
+            await self._verify(scope, receive, send, self._many)
+        else:
+            await self._app(scope, receive, send)
+
+    async def _verify(
+        self, scope: Scope, receive: Receive, send: Send, respond: Callable[[bytes, Allowed, str], bytes]
+    ) -> None:
+        """Decide on the caller's own key, then on what it asks about."""
+        request_id = request_id_of(scope["headers"])
+        try:
+            _refuse_key_in_query(scope)
+            caller = self._caller(scope, request_id)
+            if isinstance(caller, Denied):
+                response = refusal(caller, realm=self._realm, request_id=request_id, now=self._clock())
+            else:
+                body = await read_body(receive)
+                require_json(scope["headers"])
+                headers = (*_HEADERS, ("x-request-id", request_id))
+                response = Response(200, headers, respond(body, caller, request_id))
+        except Disconnected:
+            return
+        except KeyrackError as error:
+            response = http.failure(error, request_id=request_id)
+        await answer(send, response)
+
+    def _caller(self, scope: Scope, request_id: str) -> Decision:
+        access = _caller_access(self._arrivals.client(scope))
+        return self._verifier.decide(
+            http.extract(scope["headers"]), access, Origin("POST /v1/verify", request_id)
+        )
+
+    def _one(self, body: bytes, caller: Allowed, request_id: str) -> bytes:
+        asked = read_question(read(body))
+        decision = self._decide(asked, caller, request_id)
+        if not cacheable(decision) or asked.explain or not isinstance(decision, Allowed):
+            return _dump(answer_json(decision, explain=asked.explain))
+        slot = (decision.key.id, decision.key.revision, decision.secret.number, decision.scopes)
+        return self._kept.get(slot) or self._keep(slot, _dump(answer_json(decision)))
+
+    def _many(self, body: bytes, caller: Allowed, request_id: str) -> bytes:
+        batch = read_batch(read(body))
+        answers = [answer_json(self._decide(one, caller, request_id), explain=one.explain) for one in batch]
+        return _dump({"data": answers})
+
+    def _decide(self, asked: Asked, caller: Allowed, request_id: str) -> Decision:
+        anywhere = covers(caller.scopes, ANY_TENANT_SCOPE)
+        within = None if anywhere else caller.key.tenant
+        return self._verifier.decide(
+            asked.text or Reason.MISSING, asked.access, Origin("verify", request_id), within=within
+        )
+
+    def _forwarded(self, scope: Scope, path: str) -> Response:
+        response = self._forward_auth.answer(
+            scope,
+            peer=self._arrivals.peer(scope),
+            client=self._arrivals.client(scope),
+            request_id=request_id_of(scope["headers"]),
+        )
+        return for_nginx(response) if path == NGINX_PATH else response
+
+    def _keep(self, slot: tuple[str, int, int, tuple[str, ...]], body: bytes) -> bytes:
+        if len(self._kept) >= MAX_KEPT_ANSWERS:
+            self._kept.clear()
+        self._kept[slot] = body
+        return body
+
+
+def _refuse_key_in_query(scope: Scope) -> None:
+    if scope["query_string"] and http.key_in_query(scope["query_string"]):
+        raise InvalidRequest("Send the key in a header: query strings end up in logs.")
+
+
+@lru_cache(maxsize=4096)
+def _caller_access(address: Address | None) -> Access:
+    return Access((VERIFY_SCOPE,), address=address)
+
+
+def _dump(value: object) -> bytes:
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()

@@ -1,0 +1,59 @@
+"""Prometheus metrics: what was decided, and how old the replica is. Summed over the workers.
+
+The numbers are moved from the engine's own once a second, so that no decision pays for them.
+"""
+
+from __future__ import annotations
+
+import os
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
+
+from keyrack.verifier import Verifier
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"
+"""Set by whoever starts several workers, to a folder that they share."""
+
+
+class Metrics:
+    """The metrics of one worker; `text` shows those of all of them."""
+
+    def __init__(self, verifier: Verifier):
+        self._verifier = verifier
+        self._counted: dict[str, int] = {}
+        self._registry = CollectorRegistry()
+        self._decisions = Counter(
+            "keyrack_decisions",
+            "Decisions, by `allowed` or exact reason.",
+            ["outcome"],
+            registry=self._registry,
+        )
+        self._age = self._gauge("keyrack_replica_age_seconds", "Since the replica was last confirmed.", "max")
+        self._keys = self._gauge("keyrack_replica_keys", "Keys in the replica.", "max")
+        self._head = self._gauge("keyrack_log_number", "The last event that the replica applied.", "min")
+        self._ready = self._gauge("keyrack_ready", "1 while decisions can be made.", "min")
+
+    def move(self) -> None:
+        """Take over what the engine counted since the last time."""
+        for outcome, total in self._verifier.notebook.totals.items():
+            self._decisions.labels(outcome).inc(total - self._counted.get(outcome, 0))
+            self._counted[outcome] = total
+        follower = self._verifier.follower
+        self._age.set(follower.age())
+        self._keys.set(len(follower.replica))
+        self._head.set(follower.replica.head.number)
+        self._ready.set(follower.doubt() is None)
+
+    def text(self) -> bytes:
+        """All metrics in Prometheus' text format."""
+        self.move()
+        if MULTIPROCESS not in os.environ:
+            return generate_latest(self._registry)
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        return generate_latest(registry)
+
+    def _gauge(self, name: str, text: str, mode: str) -> Gauge:
+        return Gauge(name, text, registry=self._registry, multiprocess_mode=f"live{mode}")  # type: ignore[arg-type]

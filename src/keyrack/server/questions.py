@@ -1,0 +1,145 @@
+"""The body of `POST /v1/verify`: what is asked, read strictly, and the answer as JSON.
+
+Written by hand, without a validation library, since it stands on the hot path.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from keyrack.core import fields
+from keyrack.core.credential import ENVIRONMENT
+from keyrack.core.errors import ValidationFailed
+from keyrack.core.http import ANSWERS
+from keyrack.core.model import Access, Allowed, Decision, Denied, Rate
+from keyrack.core.records import write_time
+
+MAX_COST = 1000
+MAX_BATCH = 100
+_MEMBERS = frozenset({"key", "scopes", "tenant", "ip", "cost", "explain", "environments", "service"})
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One question: a key's text, and what it is to be allowed."""
+
+    text: str = field(repr=False)
+    access: Access
+    explain: bool
+
+
+def read_question(value: object, prefix: str = "") -> Asked:
+    """A question from its JSON value. Raises ValidationFailed; `prefix` stands before field names."""
+    if not isinstance(value, dict):
+        raise fields.refuse(prefix.rstrip(".") or "body", "Give a JSON object.")
+    if not _MEMBERS.issuperset(value):
+        unknown = sorted(set(value) - _MEMBERS)
+        raise ValidationFailed({f"{prefix}{name}": ["This field is not known."] for name in unknown})
+    text = value.get("key")
+    if not isinstance(text, str):
+        raise fields.refuse(f"{prefix}key", "Give the key's text.")
+    return Asked(text, _access(value, prefix), _explain(value, prefix))
+
+
+def read_batch(value: object) -> list[Asked]:
+    """1 to 100 questions, from a JSON list of them."""
+    if not isinstance(value, list) or not 1 <= len(value) <= MAX_BATCH:
+        raise fields.refuse("body", f"Give a JSON list of 1 to {MAX_BATCH} questions.")
+    return [read_question(row, f"{index}.") for index, row in enumerate(value)]
+
+
+def answer_json(decision: Decision, *, explain: bool = False) -> dict[str, Any]:
+    """The answer to one question, as JSON values."""
+    if isinstance(decision, Denied):
+        return _denied(decision, explain=explain)
+    key = decision.key
+    answer = {
+        "valid": True,
+        "code": "ok",
+        "key_id": key.id,
+        "version": decision.secret.number,
+        "name": key.name,
+        "tenant": key.tenant,
+        "owner": key.owner,
+        "environment": key.environment,
+        "scopes": decision.scopes,
+        "expires_at": None if key.expires_at is None else write_time(key.expires_at),
+    }
+    if decision.rates:
+        answer["limits"] = [_rate(rate) for rate in decision.rates]
+    if explain:
+        answer["explanation"] = "The key was proved and passed every check."
+    return answer
+
+
+def cacheable(decision: Decision) -> bool:
+    """Whether the answer follows from the key's record and the effective scopes alone."""
+    return isinstance(decision, Allowed) and not decision.rates
+
+
+def _denied(denied: Denied, *, explain: bool) -> dict[str, Any]:
+    row, key = ANSWERS[denied.reason], denied.key
+    answer: dict[str, Any] = {"valid": False, "code": row.code, "reason": denied.reason.value}
+    if key is not None:
+        answer |= {"key_id": key.id, "tenant": key.tenant, "owner": key.owner, "name": key.name}
+    if denied.details:
+        answer["details"] = dict(denied.details)
+    if denied.retry_after is not None:
+        answer["retry_after"] = denied.retry_after
+    if denied.rates:
+        answer["limits"] = [_rate(rate) for rate in denied.rates]
+    if explain:
+        answer["explanation"] = row.detail
+    return answer
+
+
+def _rate(rate: Rate) -> dict[str, Any]:
+    return {
+        "name": rate.name,
+        "limit": rate.limit,
+        "window_seconds": rate.window_seconds,
+        "remaining": rate.remaining,
+        "reset_at": int(rate.reset_at),
+    }
+
+
+def _access(value: Mapping[str, Any], prefix: str) -> Access:
+    return Access(
+        scopes=fields.scopes(value.get("scopes", ()), f"{prefix}scopes"),
+        tenant=_text(value, "tenant", prefix),
+        environments=_environments(value.get("environments", ("live",)), f"{prefix}environments"),
+        service=_text(value, "service", prefix),
+        cost=_cost(value.get("cost", 1), f"{prefix}cost"),
+        address=None if value.get("ip") is None else fields.address(value["ip"], f"{prefix}ip"),
+    )
+
+
+def _text(value: Mapping[str, Any], name: str, prefix: str) -> str | None:
+    text = value.get(name)
+    return None if text is None else fields.name(text, f"{prefix}{name}")
+
+
+def _environments(value: object, field_name: str) -> tuple[str, ...]:
+    if value == ("live",):
+        return ("live",)
+    known = isinstance(value, list) and all(
+        isinstance(one, str) and ENVIRONMENT.fullmatch(one) for one in value
+    )
+    if not known or not isinstance(value, list) or not 1 <= len(value) <= 10:
+        raise fields.refuse(field_name, "Give 1 to 10 environments such as `live`.")
+    return tuple(value)
+
+
+def _cost(value: object, field_name: str) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= MAX_COST:
+        raise fields.refuse(field_name, f"Give a whole number from 0 to {MAX_COST}.")
+    return value
+
+
+def _explain(value: Mapping[str, Any], prefix: str) -> bool:
+    explain = value.get("explain", False)
+    if not isinstance(explain, bool):
+        raise fields.refuse(f"{prefix}explain", "Give true or false.")
+    return explain

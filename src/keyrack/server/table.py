@@ -1,0 +1,42 @@
+"""Who may call what: method, path and scope of every operation of the server, in one table."""
+
+from __future__ import annotations
+
+from keyrack.core.model import Access
+from keyrack.guards import LATER, OPEN, Row
+
+_READ, _MANAGE = Access(("keys:read",)), Access(("keys:manage",))
+_TENANTS, _AUDIT = Access(("tenants:manage",)), Access(("audit:read",))
+
+ROWS: tuple[Row, ...] = (
+    Row("GET", "/livez", OPEN),
+    Row("GET", "/readyz", Access(("health:read",))),
+    Row("GET", "/metrics", Access(("metrics:read",))),
+    Row("GET", "/openapi.json", OPEN),
+    Row("GET", "/docs", OPEN),
+    Row("GET", "/docs/{file}", OPEN),
+    Row("POST", "/v1/keys", _MANAGE),
+    Row("GET", "/v1/keys", _READ),
+    Row("GET", "/v1/keys/{key_id}", _READ),
+    Row("PATCH", "/v1/keys/{key_id}", _MANAGE),
+    Row("POST", "/v1/keys/{key_id}/disable", _MANAGE),
+    Row("POST", "/v1/keys/{key_id}/enable", _MANAGE),
+    Row("POST", "/v1/keys/{key_id}/revoke", _MANAGE),
+    Row("POST", "/v1/keys/{key_id}/rotation", _MANAGE),
+    Row("GET", "/v1/keys/{key_id}/rotation", _READ),
+    Row("POST", "/v1/keys/{key_id}/rotation/promote", _MANAGE),
+    Row("POST", "/v1/keys/{key_id}/rotation/abort", _MANAGE),
+    Row("POST", "/v1/keys/{key_id}/rotation/undo", _MANAGE),
+    Row("POST", "/v1/tenants", _TENANTS),
+    Row("GET", "/v1/tenants", _TENANTS),
+    Row("GET", "/v1/tenants/{tenant_id}", _TENANTS),
+    Row("PATCH", "/v1/tenants/{tenant_id}", _TENANTS),
+    Row("DELETE", "/v1/tenants/{tenant_id}", _TENANTS),
+    Row("POST", "/v1/tenants/{tenant_id}/suspend", _TENANTS),
+    Row("POST", "/v1/tenants/{tenant_id}/resume", _TENANTS),
+    Row("GET", "/v1/events", _AUDIT),
+    Row("GET", "/v1/denials", _AUDIT),
+    Row("GET", "/v1/me", LATER),
+    Row("POST", "/v1/me/revoke", LATER),
+)
+"""The hot paths are not here: they decide for themselves (keyrack.server.hot)."""
