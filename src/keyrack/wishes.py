@@ -44,8 +44,9 @@ def drafted(wish: Wish, *, key_id: str, by: Authority, policy: Policy, now: date
     """The key of a wish, without a secret yet. Raises ValidationFailed, naming every bad field."""
     maker = by.key
     read = Reader()
-    prefix = wish.prefix or (maker.prefix if maker else policy.prefixes[0])
-    environment = wish.environment or (maker.environment if maker else "live")
+    usual = (maker.prefix, maker.environment) if maker else (policy.prefixes[0], "live")
+    prefix = usual[0] if wish.prefix is None else wish.prefix
+    environment = usual[1] if wish.environment is None else wish.environment
     read.among("prefix", prefix, policy.prefixes)
     read.among("environment", environment, policy.environments)
     read.among("role", wish.role, policy.roles)
@@ -56,7 +57,7 @@ def drafted(wish: Wish, *, key_id: str, by: Authority, policy: Policy, now: date
         id=key_id,
         prefix=prefix,
         environment=environment,
-        tenant=by.tenant if wish.tenant is None else wish.tenant,
+        tenant=by.tenant if wish.tenant is None else read("tenant", fields.name, wish.tenant, "tenant"),
         name=read("name", fields.name, wish.name),
         owner=None if owner is None else read("owner", fields.name, owner, "owner"),
         scopes=read("scopes", _scopes, wish, policy),
@@ -136,7 +137,7 @@ class Reader:
             return None
 
     def among(self, name: str, value: str | None, known: Sequence[str] | Mapping[str, Any]) -> str | None:
-        if value is not None and value not in known:
+        if value is not None and not (isinstance(value, str) and value in known):
             listed = ", ".join(known) or "none is configured"
             self._messages[name] = [f"Give one of: {listed}."]
         return value

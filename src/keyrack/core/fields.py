@@ -19,6 +19,7 @@ MAX_NAME = 100
 MAX_NETWORKS = 100
 MAX_LIMITS = 10
 MAX_METADATA_BYTES = 4096
+MAX_METADATA_DEPTH = 32
 MAX_REASON = 500
 MAX_LIMIT = 1_000_000_000
 MAX_WINDOW_SECONDS = 366 * 24 * 3600
@@ -103,16 +104,20 @@ def limits(value: object, field: str = "limits") -> tuple[Limit, ...]:
 
 
 def metadata(value: object, field: str = "metadata") -> Mapping[str, Any]:
-    """A JSON object of at most 4 KB as it is written."""
+    """A JSON object of at most 4 KB and 32 levels as it is written, and as it will be read back."""
     if not isinstance(value, Mapping):
         raise refuse(field, "Give a JSON object.")
     try:
-        size = len(json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode())
-    except (TypeError, ValueError):
+        text = json.dumps(dict(value), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+        size = len(text.encode())
+    except (TypeError, ValueError, RecursionError):
         raise refuse(field, "Give plain JSON values in well-formed Unicode.") from None
     if size > MAX_METADATA_BYTES:
         raise refuse(field, f"Give at most {MAX_METADATA_BYTES} bytes of JSON.")
-    return dict(value)
+    # What is written here is read deeper in somebody's stack; nesting must not decide whether it can be.
+    if not _is_shallow(dict(value), MAX_METADATA_DEPTH):
+        raise refuse(field, f"Give at most {MAX_METADATA_DEPTH} levels of JSON.")
+    return dict(json.loads(text))
 
 
 def instant(value: object, field: str) -> datetime:
@@ -153,6 +158,11 @@ def _count(value: object, field: str, most: int) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= most:
         raise refuse(field, f"Give a whole number from 1 to {most}.")
     return value
+
+
+def _is_shallow(value: object, levels: int) -> bool:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
+    return levels > 0 and all(_is_shallow(one, levels - 1) for one in inner)
 
 
 def _unmapped_network(value: Network) -> Network:

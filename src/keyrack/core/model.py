@@ -91,6 +91,8 @@ class Secret:
     not_after: datetime | None = None
     foreign: bool = False
     """True for a text that we did not write; such a version is found by its digest."""
+    unknown: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    """Members of a later format, kept as they are."""
 
 
 @dataclass(frozen=True, slots=True)

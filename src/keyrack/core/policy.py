@@ -53,7 +53,7 @@ def _members(table: Mapping[str, Any]) -> dict[str, Any]:
     if unknown:
         raise ConfigurationError(SETTING, f"has unknown members: {', '.join(unknown)}.")
     members: dict[str, Any] = {
-        name: tuple(table[name]) for name in ("prefixes", "environments") if name in table
+        name: _listed(table, name) for name in ("prefixes", "environments") if name in table
     }
     for name in ("presets", "roles"):
         if name in table:
@@ -63,3 +63,10 @@ def _members(table: Mapping[str, Any]) -> dict[str, Any]:
     if "failure_limit" in table:
         members["failure_limit"] = fields.limits([table["failure_limit"]], "failure_limit")[0]
     return members
+
+
+def _listed(table: Mapping[str, Any], name: str) -> tuple[str, ...]:
+    # A text would pass as the list of its letters.
+    if not isinstance(table[name], list):
+        raise ConfigurationError(SETTING, f"{name} must be a list.")
+    return tuple(table[name])

@@ -135,28 +135,28 @@ def _times(record: object, *names: str) -> dict[str, str | None]:
 
 
 def _version(version: Secret) -> dict[str, Any]:
-    return _present(
-        {
-            "number": version.number,
-            "state": None if version.state is VersionState.LIVE else version.state,
-            "created_at": write_time(version.created_at),
-            "not_after": None if version.not_after is None else write_time(version.not_after),
-            "pepper": version.pepper,
-            "digest": b64encode(version.digest).decode(),
-            "foreign": version.foreign or None,
-        }
-    )
+    members = {
+        "number": version.number,
+        "state": None if version.state is VersionState.LIVE else version.state,
+        "created_at": write_time(version.created_at),
+        "not_after": None if version.not_after is None else write_time(version.not_after),
+        "pepper": version.pepper,
+        "digest": b64encode(version.digest).decode(),
+        "foreign": version.foreign or None,
+    }
+    return {**version.unknown, **_present(members)}
 
 
-def _read_version(record: Mapping[str, Any]) -> Secret:
+def _read_version(record: dict[str, Any]) -> Secret:
     return Secret(
-        number=record["number"],
-        state=VersionState(record.get("state", VersionState.LIVE)),
-        created_at=read_time(record["created_at"]),
-        not_after=_read_optional(record.get("not_after")),
-        pepper=record["pepper"],
-        digest=b64decode(record["digest"]),
-        foreign=record.get("foreign", False),
+        number=record.pop("number"),
+        state=VersionState(record.pop("state", VersionState.LIVE)),
+        created_at=read_time(record.pop("created_at")),
+        not_after=_read_optional(record.pop("not_after", None)),
+        pepper=record.pop("pepper"),
+        digest=b64decode(record.pop("digest")),
+        foreign=record.pop("foreign", False),
+        unknown=record,
     )
 
 
