@@ -27,7 +27,7 @@ def main() -> None:
     example: Example = importlib.import_module(f"examples.{options.name}.example").EXAMPLE
     data = HERE / options.name / "data"
     environment = {**prepared(example, data, os.environ), **os.environ}
-    sys.stdout.write(_introduction(example, data / KEPT, options.port))
+    sys.stdout.write(introduction(example, data / KEPT, options.port))
     sys.stdout.flush()
     os.execve(sys.executable, [sys.executable, "-m", *example.command(options.port)], environment)  # noqa: S606
 
@@ -44,6 +44,13 @@ def prepared(example: Example, data: Path, environment: Mapping[str, str]) -> di
     return {**example.local(data), **kept, **made}
 
 
+def introduction(example: Example, kept: Path, port: int) -> str:
+    """What is printed before an example starts; it says where keys are, and no key."""
+    where = os.path.relpath(kept)
+    source = f"\n  set -a; . {where}; set +a" if kept.exists() else ""
+    return f"Its keys are in {where}. Try, in another terminal:\n{source}\n{example.try_out(port)}\n\n"
+
+
 def names() -> list[str]:
     """The examples that there are."""
     return sorted(path.parent.name for path in HERE.glob("*/example.py"))
@@ -54,12 +61,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("name", choices=names())
     parser.add_argument("--port", type=int, default=DEFAULT_PORT)
     return parser
-
-
-def _introduction(example: Example, kept: Path, port: int) -> str:
-    where = os.path.relpath(kept)
-    source = f"\n  set -a; . {where}; set +a" if kept.exists() else ""
-    return f"Its keys are in {where}. Try, in another terminal:\n{source}\n{example.try_out(port)}\n\n"
 
 
 def _read(path: Path) -> dict[str, str]:

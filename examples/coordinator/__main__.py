@@ -9,7 +9,7 @@ import sys
 
 import uvicorn
 
-from examples.coordinator import openapi
+from examples.coordinator import logs, openapi
 from examples.coordinator.service import Service
 from examples.coordinator.settings import Settings
 from keyrack import ConfigurationError
@@ -37,6 +37,7 @@ def serve(options: argparse.Namespace) -> None:
         host=options.host,
         port=options.port,
         workers=options.workers,
+        log_config=logs.CONFIG,
         access_log=False,  # it would write query strings, where people put keys
         proxy_headers=False,  # the guard alone decides whom to believe about addresses
         server_header=False,

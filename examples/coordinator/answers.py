@@ -11,8 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
-from examples.coordinator.call import request_id
-from examples.coordinator.problems import NotFound, Problem, ValidationFailed
+from examples.coordinator.problems import MethodNotAllowed, NotFound, Problem, ValidationFailed
 
 REALM = "coordinator"
 PROBLEM_TYPE = "application/problem+json"
@@ -37,9 +36,13 @@ def respond(
     if status < 400:
         return JSONResponse(body, status, headers)
     own = {"WWW-Authenticate": f'Bearer realm="{REALM}"'} if status == 401 else {}
-    return JSONResponse(
-        {**body, "request_id": request_id(request)}, status, {**own, **(headers or {})}, PROBLEM_TYPE
-    )
+    return JSONResponse({**body, **_named(request)}, status, {**own, **(headers or {})}, PROBLEM_TYPE)
+
+
+def _named(request: Request) -> dict[str, str]:
+    """The id of the request; one to an open operation has none."""
+    state = request.scope.get("state", {}).get("key")
+    return {} if state is None else {"request_id": state.request_id}
 
 
 def install(app: FastAPI) -> None:
@@ -61,8 +64,10 @@ async def _invalid_parameter(request: Request, error: Exception) -> JSONResponse
 
 
 async def _framework(request: Request, error: Exception) -> JSONResponse:
-    """A path or a method that the guard's table lacks never comes here; this is the second fence."""
-    return await _problem(request, NotFound("There is no such operation."))
+    """What the guard's table let through and the framework does not serve, such as HEAD."""
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    problem = MethodNotAllowed() if status == 405 else NotFound("There is no such operation.")
+    return await _problem(request, problem)
 
 
 async def _unforeseen(request: Request, error: Exception) -> JSONResponse:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from starlette.routing import BaseRoute
@@ -21,7 +24,13 @@ class TableMismatch(Exception):
 def create_api() -> FastAPI:
     """The application behind the guard, without the framework's own documentation routes."""
     api = FastAPI(
-        title=TITLE, version=VERSION, openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False
+        title=TITLE,
+        version=VERSION,
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        lifespan=_closing,
     )
     for handler in HANDLERS:
         operation = BY_NAME[handler.__name__]
@@ -52,8 +61,14 @@ def check_routes(api: FastAPI) -> None:
         raise TableMismatch(f"in the routes or in the table of operations alone: {different}")
 
 
+@asynccontextmanager
+async def _closing(api: FastAPI) -> AsyncIterator[None]:
+    yield
+    api.state.service.close()
+
+
 def _pairs(route: BaseRoute) -> set[tuple[str, str]]:
     """A mount or a web socket has no method; such a thing is in no row, so it shows as a difference."""
     if isinstance(route, APIRoute):
-        return {(method, route.path) for method in route.methods}
+        return {(method, route.path) for method in route.methods or ()}
     return {("any", repr(route))}

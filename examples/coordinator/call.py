@@ -19,18 +19,12 @@ class Call:
 
 
 def call_of(request: Request) -> Call:
-    """The call that the guard let through."""
-    key = request.state.key.key
+    """The call that the guard let through; nothing is known of who calls but what the guard says."""
+    state = request.state.key
     return Call(
-        caller=key.owner or key.name,
-        key_id=key.id,
+        caller=state.key.owner or state.key.name,
+        key_id=state.key.id,
         operation=request.scope["route"].name,
-        request_id=request_id(request),
-        client_ip=request.client.host if request.client else None,
+        request_id=state.request_id,
+        client_ip=state.address,
     )
-
-
-def request_id(request: Request) -> str:
-    """The id that the guard gave this request."""
-    given: str = request.state.request_id
-    return given

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pydantic import BaseModel
-from pydantic.json_schema import models_json_schema
+from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from examples.coordinator import answers
 from examples.coordinator.api import create_api
@@ -59,8 +59,12 @@ def _content(media_type: str, model: type[BaseModel]) -> dict[str, Any]:
 
 
 def _schemas() -> dict[str, Any]:
-    bodies = [(operation.body, "validation") for operation in OPERATIONS if operation.body]
-    answered = [(operation.answer, "serialization") for operation in OPERATIONS if operation.answer]
-    models = list(dict.fromkeys([*bodies, *answered, (ProblemView, "serialization")]))
-    _, definitions = models_json_schema(models, ref_template=_REFERENCE)
-    return definitions["$defs"]
+    used: dict[tuple[type[BaseModel], JsonSchemaMode], None] = {(ProblemView, "serialization"): None}
+    for operation in OPERATIONS:
+        if operation.body is not None:
+            used[operation.body, "validation"] = None
+        if operation.answer is not None:
+            used[operation.answer, "serialization"] = None
+    _, definitions = models_json_schema(list(used), ref_template=_REFERENCE)
+    schemas: dict[str, Any] = definitions["$defs"]
+    return schemas

@@ -45,6 +45,15 @@ class NotFound(Problem):
     status, code, title = 404, "not_found", "Not found"
 
 
+class MethodNotAllowed(Problem):
+    """The path has no such method."""
+
+    status, code, title = 405, "method_not_allowed", "Method not allowed"
+
+    def __init__(self) -> None:
+        super().__init__("This path has no such method.")
+
+
 class Conflict(Problem):
     """The same was asked before, and differently."""
 

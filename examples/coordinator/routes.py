@@ -90,9 +90,9 @@ def get_job(service: Here, job_id: JobId) -> Job:
     return service.jobs.find(job_id)
 
 
-def get_health(service: Here, response: Response) -> Health:
+def get_health(request: Request, response: Response, service: Here) -> Health:
     """200 while the service can work, 503 when a part of it is down."""
-    health = check(service)
+    health = check(service, request)
     response.status_code = 503 if health.status == "down" else 200
     return health
 

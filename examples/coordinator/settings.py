@@ -6,6 +6,7 @@ value.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -19,6 +20,24 @@ from keyrack import ConfigurationError, Limit, weakness
 STATIC_STORE = "env:"
 DEFAULT_DATABASE = "sqlite:///coordinator.db"
 WEBHOOK_SECRET = "STITCHER_WEBHOOK_SECRET"
+VARIABLES = (
+    "KEYRACK_STORE",
+    "KEYRACK_PEPPERS",
+    "KEYRACK_COUNTERS",
+    "KEYRACK_MAX_STALE",
+    "KEYRACK_POLL",
+    *(name for variable, _ in callers.CALLERS.values() for name in (variable, f"{variable}_PREVIOUS")),
+    "STITCHER_WEBHOOK",
+    WEBHOOK_SECRET,
+    f"{WEBHOOK_SECRET}_PREVIOUS",
+    "COORDINATOR_DATABASE_URL",
+    "COORDINATOR_TRUSTED_PROXIES",
+    "COORDINATOR_RATE_LIMIT",
+    "COORDINATOR_FAILURE_LIMIT",
+)
+"""All that is read; no other variable has a meaning here."""
+NETWORKS = "must list networks in CIDR form, with commas between"
+SECONDS = "must be a number of seconds above 0"
 _LIMIT = re.compile(r"([1-9][0-9]{0,8})/([1-9][0-9]{0,7})")
 
 T = TypeVar("T")
@@ -36,46 +55,39 @@ class Settings:
     """The current one and the previous one; none when webhooks are switched off."""
     rate_limit: Limit
     failure_limit: Limit
-    counters: str | None
-    max_stale: float | None
-    poll: float | None
-    variables: Mapping[str, str] = field(repr=False)
-    """All variables that are set; the static keys are read from here."""
+    counters: str
+    max_stale: float
+    poll: float
+
+    @property
+    def static(self) -> bool:
+        """Whether keys come from the environment alone."""
+        return self.store == STATIC_STORE
 
     @classmethod
     def read(cls, environment: Mapping[str, str]) -> Settings:
         """The settings of an environment. Raises ConfigurationError."""
-        variables = {name: value for name, value in environment.items() if value}
-        store = variables.get("KEYRACK_STORE", STATIC_STORE)
+        variables = {name: environment[name] for name in VARIABLES if environment.get(name)}
         webhook = _parsed(variables, "STITCHER_WEBHOOK", "on", _switch, "must be `on` or `off`")
-        if store == STATIC_STORE:
-            _require_keys(variables, webhook=webhook)
+        database_url = variables.get("COORDINATOR_DATABASE_URL", DEFAULT_DATABASE)
         return cls(
-            store=store,
+            store=variables.get("KEYRACK_STORE", STATIC_STORE),
             peppers=variables.get("KEYRACK_PEPPERS", ""),
-            database_url=variables.get("COORDINATOR_DATABASE_URL", DEFAULT_DATABASE),
+            database_url=database_url,
             trusted_proxies=_parsed(
                 variables,
                 "COORDINATOR_TRUSTED_PROXIES",
                 "",
                 _networks,
-                "must list networks, with commas between",
+                NETWORKS,
             ),
             webhook_secrets=_webhook_secrets(variables) if webhook else (),
             rate_limit=_limit(variables, "COORDINATOR_RATE_LIMIT", "requests", "600/60"),
             failure_limit=_limit(variables, "COORDINATOR_FAILURE_LIMIT", "failures", "30/60"),
-            counters=variables.get("KEYRACK_COUNTERS"),
-            max_stale=_parsed(variables, "KEYRACK_MAX_STALE", "", _seconds, "must be a number of seconds"),
-            poll=_parsed(variables, "KEYRACK_POLL", "", _seconds, "must be a number of seconds"),
-            variables=variables,
+            counters=variables.get("KEYRACK_COUNTERS", database_url.removesuffix(".db") + "-counters.db"),
+            max_stale=_parsed(variables, "KEYRACK_MAX_STALE", "30", _seconds, SECONDS),
+            poll=_parsed(variables, "KEYRACK_POLL", "0.5", _seconds, SECONDS),
         )
-
-
-def _require_keys(variables: Mapping[str, str], *, webhook: bool) -> None:
-    if callers.COORDINATOR_KEY not in variables:
-        raise ConfigurationError(callers.COORDINATOR_KEY, f"is required with KEYRACK_STORE={STATIC_STORE}.")
-    if webhook and callers.STITCHER_KEY not in variables:
-        raise ConfigurationError(callers.STITCHER_KEY, "is required unless STITCHER_WEBHOOK=off.")
 
 
 def _webhook_secrets(variables: Mapping[str, str]) -> tuple[bytes, ...]:
@@ -88,7 +100,7 @@ def _webhook_secrets(variables: Mapping[str, str]) -> tuple[bytes, ...]:
 def _webhook_secret(name: str, text: str) -> bytes:
     reason = weakness(text.removeprefix(SECRET_PREFIX))
     if reason is not None:
-        raise ConfigurationError(name, f"{reason}.")
+        raise ConfigurationError(name, f"is too weak: it {reason}.")
     key = parse_secret(text)
     if key is None:
         raise ConfigurationError(name, f"must read `{SECRET_PREFIX}` + base64 of at least 32 bytes.")
@@ -122,5 +134,8 @@ def _networks(text: str) -> tuple[IPv4Network | IPv6Network, ...]:
     return tuple(ip_network(part.strip()) for part in text.split(",") if part.strip())
 
 
-def _seconds(text: str) -> float | None:
-    return float(text) if text else None
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 < seconds < math.inf:
+        raise ValueError
+    return seconds

@@ -71,7 +71,7 @@ audit = Table(
     Column("revision", Integer),
     Column("outcome", String(40), nullable=False),
     Column("reason", String(500)),
-    Column("request_id", String(64), nullable=False),
+    Column("request_id", String(128), nullable=False),
     Column("client_ip", String(45)),
     Index("audit_job", "job_id"),
 )
