@@ -29,8 +29,8 @@ odd_texts = st.one_of(
 
 names = st.text(alphabet="abc XYZ-é漢", min_size=1, max_size=20)
 instants = st.datetimes(
-    min_value=datetime(2020, 1, 1),  # noqa: DTZ001  # Hypothesis adds the zone
-    max_value=datetime(2060, 1, 1),  # noqa: DTZ001
+    min_value=datetime(2020, 1, 1),  # Hypothesis adds the zone
+    max_value=datetime(2060, 1, 1),
     timezones=st.just(UTC),
 )
 
@@ -129,9 +129,9 @@ def tenants(**given: Any) -> st.SearchStrategy[Tenant]:
         "id": st.sampled_from(["default", "acme"]),
         "name": names,
         "created_at": instants,
-        "suspended": st.lists(
-            st.sampled_from(["ingest", "query", "workspace"]), max_size=2, unique=True
-        ).map(tuple),
+        "suspended": st.lists(st.sampled_from(["ingest", "query", "workspace"]), max_size=2, unique=True).map(
+            tuple
+        ),
         "starts_at": st.none() | instants,
         "ends_at": st.none() | instants,
         "deleted_at": st.none() | instants,

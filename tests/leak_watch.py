@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from keyrack.core import credential
 from keyrack.testing import PEPPERS
 
-RUN = re.compile(r"[0-9A-Za-z]{%d,}" % credential.SECRET_LENGTH)
+RUN = re.compile(rf"[0-9A-Za-z]{{{credential.SECRET_LENGTH},}}")
 KEY = re.compile(credential.SCANNER_PATTERN)
 
 

@@ -47,7 +47,11 @@ TAKEN: list[tuple[Callable[[Any], Any], Any, Any]] = [
     (fields.address, "fe80::1%eth0", ip_address("fe80::1")),
     (fields.limits, [], ()),
     (fields.limits, [LIMIT, Limit("h", 1, 1)], (Limit("m", 5, 60), Limit("h", 1, 1))),
-    (fields.limits, [LIMIT | {"limit": 10**9, "window_seconds": 366 * 86400}], (Limit("m", 10**9, 31622400),)),
+    (
+        fields.limits,
+        [LIMIT | {"limit": 10**9, "window_seconds": 366 * 86400}],
+        (Limit("m", 10**9, 31622400),),
+    ),
     (fields.metadata, {}, {}),
     (fields.metadata, {"a": [1, 2.5, None, True, {"b": "é"}]}, {"a": [1, 2.5, None, True, {"b": "é"}]}),
     (fields.metadata, {"a": "x" * 4088}, {"a": "x" * 4088}),
@@ -59,14 +63,23 @@ TAKEN: list[tuple[Callable[[Any], Any], Any, Any]] = [
 REFUSED: list[tuple[Callable[[Any], Any], Any]] = [
     *[(fields.name, value) for value in ["", "x" * 101, "a\nb", "a\0", "\u200b", "\ud800", None, 5, ["a"]]],
     *[(fields.reason, value) for value in ["", "x" * 501, "a\tb", None]],
-    *[(fields.scopes, value) for value in ["a:b", None, {"a:b": 1}, ["a"], [5], ["a:b", None], ["A:B"], [["a:b"]]]],
+    *[
+        (fields.scopes, value)
+        for value in ["a:b", None, {"a:b": 1}, ["a"], [5], ["a:b", None], ["A:B"], [["a:b"]]]
+    ],
     (fields.scopes, [f"a{n}:b" for n in range(101)]),
     *[(fields.networks, value) for value in ["10.0.0.0/8", None, [None], ["x"], ["10.0.0.0/8"] * 101]],
-    *[(fields.network, value) for value in ["10.0.0.1/8", "10.0.0.0/33", "", None, 5, "10.0.0.0/8\n", ["10.0.0.0/8"]]],
+    *[
+        (fields.network, value)
+        for value in ["10.0.0.1/8", "10.0.0.0/33", "", None, 5, "10.0.0.0/8\n", ["10.0.0.0/8"]]
+    ],
     *[(fields.address, value) for value in ["10.0.0.0/8", "10.0.0.256", "", None, 167772161, b"\n\0\0\1"]],
     *[(fields.limits, value) for value in [None, "m", [None], [{}], [LIMIT, LIMIT], [LIMIT | {"x": 1}]]],
     (fields.limits, [LIMIT | {"name": f"m{n}"} for n in range(11)]),
-    *[(fields.limits, [LIMIT | {"name": name}]) for name in ["", "x" * 51, 'a"b', "a b", "é", "a;b", None, 5, "²"]],
+    *[
+        (fields.limits, [LIMIT | {"name": name}])
+        for name in ["", "x" * 51, 'a"b', "a b", "é", "a;b", None, 5, "²"]
+    ],
     *[(fields.limits, [LIMIT | {"limit": count}]) for count in [0, -1, 10**9 + 1, True, 1.0, "1", None]],
     *[(fields.limits, [LIMIT | {"window_seconds": s}]) for s in [0, -1, 31622401, True, 60.0, None]],
     *[(fields.metadata, value) for value in [None, [], "{}", {"a": float("nan")}, {"a": float("inf")}]],
@@ -76,7 +89,9 @@ REFUSED: list[tuple[Callable[[Any], Any], Any]] = [
 ]
 
 
-@pytest.mark.parametrize(("rule", "value", "expected"), TAKEN, ids=lambda value: getattr(value, "__name__", ""))
+@pytest.mark.parametrize(
+    ("rule", "value", "expected"), TAKEN, ids=lambda value: getattr(value, "__name__", "")
+)
 def test_a_rule_takes(rule: Callable[[Any], Any], value: Any, expected: Any) -> None:
     assert rule(value) == expected
 
@@ -91,6 +106,15 @@ def test_a_rule_refuses_and_names_its_field(rule: Callable[[Any], Any], value: A
     assert all(messages for messages in error.value.details["fields"].values())
 
 
+def refusal(rule: Callable[[Any], Any], value: Any) -> str:
+    """What the rule says against this value, empty when it takes it."""
+    try:
+        rule(value)
+    except ValidationFailed as error:
+        return str(error.details)
+    return ""
+
+
 RULES = [fields.name, fields.reason, fields.scopes, fields.networks, fields.network, fields.address]
 RULES += [fields.limits, fields.metadata, lambda value: fields.instant(value, "at")]
 limit_like = st.fixed_dictionaries(
@@ -100,11 +124,8 @@ limit_like = st.fixed_dictionaries(
 
 @given(st.sampled_from(RULES), json_values | st.text() | limit_like | st.lists(st.text()))
 def test_no_json_value_does_more_than_be_refused(rule: Callable[[Any], Any], value: Any) -> None:
-    try:
-        rule(value)
-    except ValidationFailed as error:
-        text = str(value)
-        assert len(text) < 8 or text not in str(error.details)
+    said = refusal(rule, value)
+    assert len(str(value)) < 8 or str(value) not in said
 
 
 @given(json_values)
@@ -131,8 +152,19 @@ def test_an_instant_is_kept_in_utc(text: str, expected: datetime) -> None:
 
 @pytest.mark.parametrize(
     "value",
-    ["", "tomorrow", "2030-01-31", "2030-01-31T12:00:00", "2030-02-31T12:00:00Z", 1893456000, None, ["x"]]
-    + ["9999-12-31T23:59:59-14:00", "0001-01-01T00:00:00+14:00", datetime(2030, 1, 1)],  # noqa: DTZ001
+    [
+        "",
+        "tomorrow",
+        "2030-01-31",
+        "2030-01-31T12:00:00",
+        "2030-02-31T12:00:00Z",
+        1893456000,
+        None,
+        ["x"],
+        "9999-12-31T23:59:59-14:00",
+        "0001-01-01T00:00:00+14:00",
+        datetime(2030, 1, 1),
+    ],
 )
 def test_a_time_without_an_offset_or_out_of_range_is_no_instant(value: Any) -> None:
     with pytest.raises(ValidationFailed) as error:
