@@ -9,8 +9,9 @@ import threading
 import weakref
 from collections.abc import Callable
 
-from keyrack.core.errors import Unavailable
+from keyrack.core.errors import KeyrackError, Unavailable
 from keyrack.idempotency import REMEMBERED_SECONDS
+from keyrack.redigesting import Redigests
 from keyrack.spending import Spender
 from keyrack.stores.follower import Follower, steady
 from keyrack.stores.journal import Node, Notebook
@@ -41,12 +42,20 @@ class Upkeep:
     """Keeps a node going between decisions. `start` loads; `stop` flushes."""
 
     def __init__(
-        self, stores: Stores, follower: Follower, notebook: Notebook, spender: Spender, *, poll: float
+        self,
+        stores: Stores,
+        follower: Follower,
+        notebook: Notebook,
+        spender: Spender,
+        redigests: Redigests,
+        *,
+        poll: float,
     ):
         self._stores = stores
         self._follower = follower
         self._notebook = notebook
         self._spender = spender
+        self._redigests = redigests
         self._poll = poll
         self._node_id = f"{os.getpid()}-{secrets.token_hex(4)}"
         self._ending = threading.Event()
@@ -54,6 +63,7 @@ class Upkeep:
         self._renewal = Chore(self._renew, poll)
         self._flushing = Chore(self._flush, FLUSH_SECONDS)
         self._forgetting = Chore(self._forget, FORGET_SECONDS)
+        self._redigesting = Chore(self._redigest, FLUSH_SECONDS)
         self._said: str | None = None
 
     def start(self) -> None:
@@ -73,8 +83,9 @@ class Upkeep:
         try:
             self._flush()
             self._stores.journal.retire(self._node_id)
-        except Unavailable as error:
-            log.warning("the journal could not be written at the end: %s", error.detail)
+            self._redigest()
+        except KeyrackError as error:
+            log.warning("not everything could be written at the end: %s", error.detail)
 
     def spread(self, number: int, wait: bool) -> None:
         """Bring a commit of this process to its replica, and wait for the other nodes."""
@@ -109,6 +120,7 @@ class Upkeep:
             self._follow()
         self._attempt(self._flushing)
         self._attempt(self._forgetting)
+        self._attempt(self._redigesting)
 
     def _follow(self) -> None:
         before = self._follower.replica.head
@@ -124,7 +136,7 @@ class Upkeep:
             return True
         try:
             chore.work()
-        except Unavailable as error:
+        except KeyrackError as error:
             self._say(error.detail)
             return False
         chore.due_at = steady() + chore.every
@@ -140,6 +152,9 @@ class Upkeep:
 
     def _forget(self) -> None:
         self._stores.keys.forget_marks(self._stores.clock() - REMEMBERED_SECONDS)
+
+    def _redigest(self) -> None:
+        self._redigests.write(self._stores)
 
     def _say(self, trouble: str | None) -> None:
         """Log a trouble once when it begins, and once when it is over."""

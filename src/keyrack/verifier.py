@@ -18,6 +18,7 @@ from keyrack.core.policy import Policy
 from keyrack.core.prepared import matching, nobody, prove
 from keyrack.founding import found, import_static, static_callers
 from keyrack.issuer import Issuer
+from keyrack.redigesting import Redigests
 from keyrack.spending import Spender
 from keyrack.stores.follower import Follower
 from keyrack.stores.journal import NOWHERE, Notebook, Origin
@@ -54,7 +55,8 @@ class Verifier:
         self.follower = Follower(stores.keys, stores.peppers, roles=self.policy.roles, max_stale=max_stale)
         self.notebook = Notebook()
         self._spender = Spender(stores.counters, self.policy, open_when_down=open_when_down)
-        self._upkeep = Upkeep(stores, self.follower, self.notebook, self._spender, poll=poll)
+        self._redigests = Redigests(stores.peppers)
+        self._upkeep = Upkeep(stores, self.follower, self.notebook, self._spender, self._redigests, poll=poll)
         self._clock = stores.clock
         self._peppers = stores.peppers
         self._nobody = nobody(stores.peppers)
@@ -193,7 +195,10 @@ class Verifier:
         answer = prove(prepared, credential.text)
         if answer is None:
             return _DENIED[Reason.UNKNOWN]
-        return self._check(prepared.rules, answer, access, now, ceiling)
+        decision = self._check(prepared.rules, answer, access, now, ceiling)
+        if prepared.aged:
+            self._note_aged(decision, credential.text)
+        return decision
 
     def _judge_other(
         self, presented: Presented, access: Access, now: float, ceiling: Ceiling | None
@@ -205,11 +210,14 @@ class Verifier:
         if not replica.foreign_peppers or not _may_be_foreign(presented):
             return _DENIED[Reason.MALFORMED]
         for pepper in replica.foreign_peppers:
-            digest = self._peppers[pepper].index.digest(presented.encode("ascii"))
+            text = presented.encode("ascii")
+            digest = self._peppers[pepper].index.digest(text)
             prepared = replica.find_foreign(digest) or self._nobody
             answer = matching(prepared.foreign, digest)
             if answer is not None:
-                return self._check(prepared.rules, answer, access, now, ceiling)
+                decision = self._check(prepared.rules, answer, access, now, ceiling)
+                self._note_aged(decision, text)
+                return decision
         return _DENIED[Reason.UNKNOWN]
 
     def _judge_again(
@@ -239,6 +247,11 @@ class Verifier:
         tenant = self.follower.replica.tenants.get(key.tenant)
         question = Question(key, secret, access, now, tenant, scopes, self.policy.prefixes)
         return first_refusal(rules, question) or answer
+
+    def _note_aged(self, decision: Decision, text: bytes) -> None:
+        """Have a version digested anew that has just passed and whose pepper was rotated out."""
+        if isinstance(decision, Allowed) and decision.secret.pepper in self.follower.replica.head.retired:
+            self._redigests.note(decision.key, decision.secret, text)
 
     def _spend(self, decision: Decision, access: Access, now: float) -> Decision:
         key = decision.key

@@ -34,12 +34,14 @@ class Prepared:
     """For texts that we wrote, one a pepper; at least one, so that there is always a digest to make."""
     foreign: tuple[Known, ...]
     """For texts that we did not write, which were found by their digest."""
+    aged: bool
+    """Whether a version is digested under another pepper than the first."""
 
 
 def nobody(peppers: Peppers) -> Prepared:
     """What a text of no key is compared with, so that it costs the same as a wrong secret."""
     known: tuple[Known, ...] = ((_NO_DIGEST, None),)
-    return Prepared((), (), ((peppers.first.digest, known),), known)
+    return Prepared((), (), ((peppers.first.digest, known),), known, False)
 
 
 def prepare(key: Key, peppers: Peppers, roles: Roles) -> Prepared:
@@ -54,7 +56,8 @@ def prepare(key: Key, peppers: Peppers, roles: Roles) -> Prepared:
         if pepper is not None
     )
     foreign = tuple(_known(answer) for answer in answers if answer.secret.foreign)
-    return Prepared(answers, rules_for(key), proofs or nobody(peppers).proofs, foreign)
+    aged = any(version.pepper != peppers.first.id for version in key.versions)
+    return Prepared(answers, rules_for(key), proofs or nobody(peppers).proofs, foreign, aged)
 
 
 def prove(prepared: Prepared, text: bytes) -> Allowed | None:

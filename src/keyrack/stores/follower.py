@@ -17,6 +17,7 @@ from keyrack.core.events import Event, Head, open_entry
 from keyrack.core.model import Reason
 from keyrack.core.peppers import SETTING, Peppers
 from keyrack.core.prepared import Roles
+from keyrack.stores.heads import head_of
 from keyrack.stores.protocols import Excerpt, Keys, Record
 from keyrack.stores.replica import Replica
 
@@ -62,10 +63,10 @@ class Follower:
                 last = snapshot.last()
                 if last is None:
                     raise Unavailable("The store is empty; `keyrack init` makes its first key.")
-                _, head = open_entry(last, self._peppers)
+                head = head_of(last, self._keys, self._peppers)
                 replica = Replica(self._peppers, self._roles)
                 replica.load(snapshot, head, needed_peppers=missing)
-            self.max_stale = self._allowed_staleness()
+            self.max_stale = self._allowed_staleness(head)
             self.replica, self.confirmed_at = replica, sent
             self._refused, self.trouble = False, None
 
@@ -139,11 +140,16 @@ class Follower:
                 )
         return missing
 
-    def _allowed_staleness(self) -> float:
-        first = self._keys.entries(Excerpt(most=1))[0]
-        event, _ = open_entry(first, self._peppers)
-        bounds = (event.data.get("max_stale"), self._max_stale_here)
-        return min((float(bound) for bound in bounds if bound is not None), default=DEFAULT_MAX_STALE)
+    def _allowed_staleness(self, head: Head) -> float:
+        bounds = (store_max_stale(self._keys, self._peppers, head), self._max_stale_here)
+        return min(bound for bound in bounds if bound is not None)
+
+
+def store_max_stale(keys: Keys, peppers: Peppers, head: Head) -> float:
+    """The most seconds that a replica of this store may be stale, as the store's own log says."""
+    base = keys.entries(Excerpt(after=head.base - 1, most=1))[0]
+    event, _ = open_entry(base, peppers)
+    return float(event.data.get("max_stale", DEFAULT_MAX_STALE))
 
 
 def _changed(event: Event, record: Record | None) -> list[Record]:

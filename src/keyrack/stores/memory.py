@@ -57,7 +57,6 @@ class MemoryKeys:
         yield _Frozen(copy)
 
     def last(self) -> Entry | None:
-        self._read_up_to = len(self._entries)
         return self._entries[-1] if self._entries else None
 
     def moved(self) -> bool:

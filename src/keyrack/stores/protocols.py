@@ -152,7 +152,7 @@ class Keys(Protocol):
         """The last entry of the log; None when the store is empty."""
 
     def moved(self) -> bool:
-        """Whether there may be anything new since the last `since` or `last`; cheap, and may be wrong
+        """Whether there may be anything new since the last `since`; cheap, and may be wrong
         only by saying yes. Raises Unavailable when what is open is no longer what the URL names."""
 
     def since(self, number: int, most: int) -> Sequence[Change]:
