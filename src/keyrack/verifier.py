@@ -191,7 +191,10 @@ class Verifier:
         credential = parse(presented)
         if credential is None:
             return self._judge_other(presented, access, now, ceiling)
-        prepared = self.follower.replica.find(credential.key_id) or self._nobody
+        prepared = self.follower.replica.find(credential.key_id)
+        if prepared is None and self.follower.replica.foreign_peppers:
+            return self._judge_foreign(credential.text, access, now, ceiling)
+        prepared = prepared or self._nobody
         answer = prove(prepared, credential.text)
         if answer is None:
             return _DENIED[Reason.UNKNOWN]
@@ -203,14 +206,17 @@ class Verifier:
     def _judge_other(
         self, presented: Presented, access: Access, now: float, ceiling: Ceiling | None
     ) -> Decision:
-        """Decide where there is no text of ours: on none at all, or on a foreign one, by its digest."""
-        replica = self.follower.replica
+        """Decide where there is no text of our form: on none at all, or on a foreign one."""
         if isinstance(presented, Reason):
             return _DENIED[presented]
-        if not replica.foreign_peppers or not _may_be_foreign(presented):
+        if not self.follower.replica.foreign_peppers or not _may_be_foreign(presented):
             return _DENIED[Reason.MALFORMED]
+        return self._judge_foreign(presented.encode("ascii"), access, now, ceiling)
+
+    def _judge_foreign(self, text: bytes, access: Access, now: float, ceiling: Ceiling | None) -> Decision:
+        """Decide on a text that is found by its digest: a foreign one, or a static key of our own form."""
+        replica = self.follower.replica
         for pepper in replica.foreign_peppers:
-            text = presented.encode("ascii")
             digest = self._peppers[pepper].index.digest(text)
             prepared = replica.find_foreign(digest) or self._nobody
             answer = matching(prepared.foreign, digest)

@@ -81,12 +81,14 @@ def read_variable(variable: str, environ: Mapping[str, str] = os.environ) -> lis
 
 
 def static_key(caller: StaticCaller, *, peppers: Peppers, policy: Policy, now: datetime, by: str) -> Key:
-    """The record of a caller: its id follows from its name, so that every process finds the same."""
+    """The record of a caller: its id follows from its name, so that every process finds the same.
+
+    Texts are found by their digest, whatever their form: two of ours would name two ids.
+    """
     texts = caller.texts
-    key_id = next((parsed.key_id for one in texts if (parsed := credential.parse(one.text))), None)
     versions = tuple(_version(number, one.text, peppers, now) for number, one in enumerate(texts, start=1))
     return Key(
-        id=key_id or static_id(caller.name),
+        id=static_id(caller.name),
         prefix=policy.prefixes[0],
         environment="live",
         tenant=DEFAULT_TENANT,
@@ -150,6 +152,5 @@ def _refuse_shared(callers: Sequence[StaticCaller]) -> None:
 
 def _version(number: int, text: str, peppers: Peppers, now: datetime) -> Secret:
     pepper = peppers.first
-    foreign = credential.parse(text) is None
-    mac = pepper.index if foreign else pepper.digest
-    return Secret(number, VersionState.LIVE, now, pepper.id, mac.digest(text.encode("ascii")), None, foreign)
+    digest = pepper.index.digest(text.encode("ascii"))
+    return Secret(number, VersionState.LIVE, now, pepper.id, digest, None, foreign=True)
