@@ -18,7 +18,7 @@ from keyrack.stores.protocols import Kind, Record, Snapshot
 from keyrack.stores.sealing import authenticate, refuse_retired
 
 MAX_PREPARED = 50_000
-"""How many parsed keys are kept; beyond that the ones parsed longest ago are parsed again."""
+"""How many parsed keys are kept; beyond that all are let go, and parsed again when they are asked for."""
 
 
 class Replica:
@@ -110,7 +110,8 @@ class Replica:
         while (body := self._bodies.get(key_id)) is not None:
             prepared = prepare(records.read_key(body), self._peppers, self._roles)
             if len(self._prepared) >= MAX_PREPARED:
-                self._prepared.pop(next(iter(self._prepared)), None)
+                # Not one by one: another thread may change the dict between two steps of a walk.
+                self._prepared.clear()
             self._prepared[key_id] = prepared
             # The follower may have put a newer body in its place meanwhile, a revocation perhaps.
             if self._bodies.get(key_id) is body:
