@@ -26,5 +26,5 @@ def call_of(request: Request) -> Call:
         key_id=state.key.id,
         operation=request.scope["route"].name,
         request_id=state.request_id,
-        client_ip=state.address,
+        client_ip=None if state.address is None else str(state.address),
     )

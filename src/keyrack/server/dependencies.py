@@ -45,7 +45,8 @@ def _engine(request: Request) -> Services:
 
 def _by(request: Request) -> Authority:
     state = request.state.key
-    return Authority.of(state.allowed, address=state.address, request_id=state.request_id)
+    address = None if state.address is None else str(state.address)
+    return Authority.of(state.allowed, address=address, request_id=state.request_id)
 
 
 def _raw_body(request: Request) -> bytes:
