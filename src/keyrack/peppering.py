@@ -7,7 +7,7 @@ an older pepper; older peppers still prove the versions that were digested under
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from itertools import islice
 from typing import NamedTuple
@@ -18,6 +18,7 @@ from keyrack.core.events import SUM_MODULUS, Event, EventKind, Head, fingerprint
 from keyrack.core.peppers import Peppers
 from keyrack.core.scopes import EVERYTHING
 from keyrack.issuer import require_changeable
+from keyrack.progress import Report, unreported
 from keyrack.stores.follower import store_max_stale
 from keyrack.stores.heads import head_of
 from keyrack.stores.ledger import Draft
@@ -28,9 +29,6 @@ from keyrack.stores.sealing import authenticate, sealed_text
 BATCH = 1000
 """How many records are sealed anew in one commit."""
 
-Report = Callable[[str, int, int | None], None]
-"""Called with what is being done, how many records of it are done, and of how many, once known."""
-
 
 class Rotated(NamedTuple):
     """What a rotation did: the number of its Event, None when there was one already, and records sealed."""
@@ -39,7 +37,7 @@ class Rotated(NamedTuple):
     resealed: int
 
 
-def rotate(stores: Stores, *, by: Authority, report: Report = lambda doing, done, total: None) -> Rotated:
+def rotate(stores: Stores, *, by: Authority, report: Report = unreported) -> Rotated:
     """Seal every record under the first pepper and rotate the others out. May be stopped and repeated.
 
     Raises Tampered when the log does not vouch for the records, Conflict (`pepper_in_use`) while
