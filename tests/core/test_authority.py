@@ -17,6 +17,7 @@ from drawing import (
     limit_sets,
     network_sets,
     scope_sets,
+    scopes,
 )
 from hypothesis import assume, event, given, settings
 from hypothesis import strategies as st
@@ -63,7 +64,7 @@ def passes(key: Key, scopes: tuple[str, ...], access: Access, at: float) -> bool
 @st.composite
 def givers_and_children(draw: st.DrawFn) -> tuple[Key, tuple[str, ...], Key]:
     """A holder, the ceiling it was proved under, and a key that is near enough to be granted often."""
-    holder = draw(active)
+    holder = draw(keys(status=Status.ACTIVE, scopes=st.lists(scopes, min_size=1, max_size=4).map(tuple)))
     near = replace(
         holder,
         scopes=draw(st.just(holder.scopes) | st.just(meet(holder.scopes, draw(scope_sets))) | scope_sets),
@@ -72,8 +73,9 @@ def givers_and_children(draw: st.DrawFn) -> tuple[Key, tuple[str, ...], Key]:
         expires_at=draw(st.sampled_from([holder.expires_at, None, NOW + HOUR, NOW + 2 * HOUR])),
         role=None,
     )
-    ceiling = draw(st.just(("*:*",)) | scope_sets)
-    return holder, ceiling, draw(st.just(near) | active)
+    everything = st.just(("*:*",))
+    ceiling = draw(everything | everything | everything | scope_sets)
+    return holder, ceiling, draw(st.just(near) | st.just(near) | st.just(near) | active)
 
 
 def accesses_of(key: Key) -> st.SearchStrategy[Access]:
@@ -100,7 +102,8 @@ def test_every_access_that_a_granted_key_passes_its_giver_passes_too(
     holder, ceiling, child = drawn
     by = of(holder, ceiling)
     assume(not any(by.holds(power) for power in POWERS))
-    access = data.draw(accesses | accesses_of(child))
+    near = accesses_of(child)
+    access = data.draw(near | near | near | accesses)
     if granted(by, child) and passes(child, child.scopes, access, at.timestamp()):
         event(f"passes with {len(access.scopes)} scopes")
         assert passes(holder, by.scopes, access, at.timestamp())
