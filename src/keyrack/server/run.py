@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-import errno
+import logging
 import os
 import socket
 import tempfile
-import time
 from collections.abc import Mapping
+from dataclasses import replace
 
 import uvicorn
 from uvicorn.supervisors import Multiprocess
 
-from keyrack.core.errors import ConfigurationError
 from keyrack.server import logs
 from keyrack.server.app import create_app
+from keyrack.server.listening import BACKLOG, bound, listen, written
 from keyrack.server.metrics import MULTIPROCESS
 from keyrack.server.opening import check_store, open_verifier
-from keyrack.settings import Listener, Settings
+from keyrack.settings import Listener, Settings, variable
 
-BACKLOG = 2048
 GRACEFUL_SECONDS = 5
-BIND_SECONDS = 5.0
-"""How long to wait for a port that a process which was just killed still holds."""
+
+log = logging.getLogger("keyrack.server")
 
 
 def run(settings: Settings, environ: Mapping[str, str]) -> None:
@@ -32,17 +31,40 @@ def run(settings: Settings, environ: Mapping[str, str]) -> None:
     """
     logs.configure()
     check_store(settings)
-    sockets = [_bind("KEYRACK_PORT", Listener(settings.host, settings.port))]
-    if settings.internal is not None:
-        sockets.append(_bind("KEYRACK_INTERNAL", settings.internal))
+    settings, sockets = _listen(settings)
     if settings.workers == 1:
         app = create_app(settings, open_verifier(settings))
+        _say_where(settings)
         uvicorn.Server(_config(app, settings)).run(sockets=sockets)
         return
     with tempfile.TemporaryDirectory(prefix="keyrack-metrics-") as folder:
-        os.environ.update({**environ, MULTIPROCESS: folder})
+        os.environ.update({**environ, **_where(settings), MULTIPROCESS: folder})
         config = _config("keyrack.server.worker:create", settings, factory=True)
+        _say_where(settings)
         Multiprocess(config, sockets=sockets).run()
+
+
+def _listen(settings: Settings) -> tuple[Settings, list[socket.socket]]:
+    """Open the ports; returns the settings with the ports that the system chose where it was to."""
+    public = listen(variable("port"), Listener(settings.host, settings.port))
+    settings = replace(settings, port=bound(public).port)
+    if settings.internal is None:
+        return settings, [public]
+    internal = listen(variable("internal"), settings.internal)
+    return replace(settings, internal=bound(internal)), [public, internal]
+
+
+def _where(settings: Settings) -> dict[str, str]:
+    """The ports for the environment of workers, which tell the two listeners apart by them."""
+    internal = {} if settings.internal is None else {variable("internal"): written(settings.internal)}
+    return {variable("port"): str(settings.port), **internal}
+
+
+def _say_where(settings: Settings) -> None:
+    where = {"url": f"http://{written(Listener(settings.host, settings.port))}", "workers": settings.workers}
+    if settings.internal is not None:
+        where["internal_url"] = f"http://{written(settings.internal)}"
+    log.info("listening", extra=where)
 
 
 def _config(app: object, settings: Settings, *, factory: bool = False) -> uvicorn.Config:
@@ -63,29 +85,3 @@ def _config(app: object, settings: Settings, *, factory: bool = False) -> uvicor
         timeout_graceful_shutdown=GRACEFUL_SECONDS,
         h11_max_incomplete_event_size=64 * 1024,
     )
-
-
-def _bind(setting: str, listener: Listener) -> socket.socket:
-    deadline = time.monotonic() + BIND_SECONDS
-    while True:
-        try:
-            return _listening(listener)
-        except OSError as error:
-            if error.errno != errno.EADDRINUSE or time.monotonic() >= deadline:
-                raise ConfigurationError(
-                    setting, f"cannot be listened on: {os.strerror(error.errno or 0)}."
-                ) from None
-        time.sleep(0.1)
-
-
-def _listening(listener: Listener) -> socket.socket:
-    family = socket.AF_INET6 if ":" in listener.host else socket.AF_INET
-    bound = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bound.bind(listener)
-        bound.set_inheritable(True)
-    except BaseException:
-        bound.close()
-        raise
-    return bound
