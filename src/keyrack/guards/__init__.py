@@ -1,0 +1,9 @@
+"""Guards: a verifier in front of a whole application, one row for each operation.
+
+`keyrack.guards.asgi` and `.wsgi` need no framework; `.fastapi` and `.flask` write the rows where the
+routes are.
+"""
+
+from keyrack.guards.rows import LATER, OPEN, WEBSOCKET, Row
+
+__all__ = ["LATER", "OPEN", "WEBSOCKET", "Row"]

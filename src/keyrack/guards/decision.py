@@ -1,0 +1,99 @@
+"""What the guards of all protocols do alike: from a request to a proved key or to an answer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import TypedDict
+
+from keyrack.core.errors import InvalidRequest, MethodNotAllowed, NotFound
+from keyrack.core.http import Response, extract, key_in_query
+from keyrack.core.model import Access, Address, Denied, Network
+from keyrack.guards.answers import Answers, Respond
+from keyrack.guards.client_address import MAX_LENGTH, client_address, read_networks
+from keyrack.guards.key_state import KeyState
+from keyrack.guards.means import Means, Unconfigured, clock_of, may_block
+from keyrack.guards.request import Request
+from keyrack.guards.rows import Row
+from keyrack.guards.table import Place, Table
+from keyrack.stores.journal import Origin
+from keyrack.verifier import Ceiling, Verifier
+
+_KEY_IN_QUERY = InvalidRequest("Send the API key in a header; a query string ends up in logs and histories.")
+_NOT_FOUND = NotFound("There is nothing at this path.")
+_NOT_ALLOWED = MethodNotAllowed("This path does not take this method.")
+
+
+class Options(TypedDict, total=False):
+    """What every guard takes beside its rows."""
+
+    realm: str
+    """Names the service in challenges; `keyrack` by default."""
+    respond: Respond | None
+    """Words the refusals of a service; their status and the table's headers stay."""
+    trusted_proxies: Iterable[str | Network]
+    """The networks of proxies whose X-Forwarded-For is believed; none by default."""
+    ceiling: Ceiling | None
+    """What a key may do here at most."""
+
+
+class Decider:
+    """Decides on requests for one guard.
+
+    A protocol asks `table` for the place of a request. An open one it serves untouched; for every other
+    it calls `decide`, serves the request with the KeyState, or sends the Response.
+    """
+
+    def __init__(
+        self,
+        verifier: Verifier | None,
+        rows: Iterable[Row],
+        *,
+        realm: str = "keyrack",
+        respond: Respond | None = None,
+        trusted_proxies: Iterable[str | Network] = (),
+        ceiling: Ceiling | None = None,
+    ):
+        self.table = Table(rows)
+        self.blocks = may_block(verifier)
+        self._trusted = read_networks(trusted_proxies)
+        self._verifier = verifier or Unconfigured()
+        self._ceiling = ceiling
+        self._answers = Answers(realm=realm, respond=respond, clock=clock_of(verifier))
+        self._means = Means(self._verifier, ceiling, self._answers)
+
+    def decide(self, place: Place | None, request: Request) -> KeyState | Response:
+        """The proved key, or why not. Without a place a good key learns that, and others nothing."""
+        if request.query and key_in_query(request.query):
+            return self._answers.fail(_KEY_IN_QUERY, request)
+        if place is None:
+            return self._turn_away(request)
+        access = self._access(place, request)
+        origin = Origin(place.operation, request.id)
+        ask = self._verifier.identify if place.is_later else self._verifier.decide
+        decision = ask(extract(request.headers), access, origin, ceiling=self._ceiling)
+        if isinstance(decision, Denied):
+            return self._answers.refuse(decision, request)
+        return KeyState(self._means, place, request, access, decision)
+
+    def _access(self, place: Place, request: Request) -> Access:
+        if self._trusted:
+            return replace(place.access, address=self._address(request))
+        peer = request.peer
+        return place.access_from(peer if peer is None or len(peer) <= MAX_LENGTH else None)
+
+    def _address(self, request: Request) -> Address | None:
+        forwarded = [value for name, value in request.headers if name == b"x-forwarded-for"]
+        return client_address(request.peer, forwarded, self._trusted)
+
+    def _turn_away(self, request: Request) -> Response:
+        """Answer a request that no row is for: only a good key learns that there is nothing."""
+        access = Access(address=self._address(request))
+        decision = self._verifier.decide(extract(request.headers), access, Origin(None, request.id))
+        if isinstance(decision, Denied):
+            return self._answers.refuse(decision, request)
+        methods = self.table.methods(request.path)
+        if not methods:
+            return self._answers.fail(_NOT_FOUND, request, rates=decision.rates)
+        allow = [("allow", ", ".join(methods))]
+        return self._answers.fail(_NOT_ALLOWED, request, rates=decision.rates, headers=allow)
