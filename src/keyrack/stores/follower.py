@@ -12,12 +12,12 @@ import json
 import threading
 import time
 
-from keyrack.core.errors import ConfigurationError, KeyrackError, Tampered, Unavailable
-from keyrack.core.events import Event, Head, open_entry
+from keyrack.core.errors import KeyrackError, Tampered, Unavailable
+from keyrack.core.events import Event, EventKind, Head, open_entry
 from keyrack.core.model import Reason
-from keyrack.core.peppers import SETTING, Peppers
+from keyrack.core.peppers import Peppers
 from keyrack.core.prepared import Roles
-from keyrack.stores.heads import head_of
+from keyrack.stores.heads import head_of, missing_peppers
 from keyrack.stores.protocols import Excerpt, Keys, Record
 from keyrack.stores.replica import Replica
 
@@ -57,25 +57,14 @@ class Follower:
     def load(self) -> None:
         """Read the whole store and check it. Raises Unavailable, Tampered or ConfigurationError."""
         with self._turn:
-            sent = steady()
-            missing = self._check_peppers()
-            with self._keys.snapshot() as snapshot:
-                last = snapshot.last()
-                if last is None:
-                    raise Unavailable("The store is empty; `keyrack init` makes its first key.")
-                head = head_of(last, self._keys, self._peppers)
-                replica = Replica(self._peppers, self._roles)
-                replica.load(snapshot, head, needed_peppers=missing)
-            self.max_stale = self._allowed_staleness(head)
-            self.replica, self.confirmed_at = replica, sent
-            self._refused, self.trouble = False, None
+            self._load()
 
     def poll(self) -> bool:
         """Apply what is new; True when the replica is confirmed. Trouble is kept, not raised."""
         with self._turn:
             sent = steady()
             try:
-                self._apply_new()
+                self._follow()
             except Tampered as error:
                 self._refused, self.trouble = True, error.detail
             except KeyrackError as error:
@@ -98,11 +87,27 @@ class Follower:
             return Reason.STORE_DOWN
         return None if steady() - self.confirmed_at <= self.max_stale else Reason.STALE
 
-    def _apply_new(self) -> None:
-        if self._refused:
+    def _load(self) -> None:
+        sent = steady()
+        missing = missing_peppers(self._keys, self._peppers)
+        with self._keys.snapshot() as snapshot:
+            last = snapshot.last()
+            if last is None:
+                raise Unavailable("The store is empty; `keyrack init` makes its first key.")
+            head = head_of(last, self._keys, self._peppers)
+            replica = Replica(self._peppers, self._roles)
+            replica.load(snapshot, head, needed_peppers=missing)
+        self.max_stale = self._allowed_staleness(head)
+        self.replica, self.confirmed_at = replica, sent
+        self._refused, self.trouble = False, None
+
+    def _follow(self) -> None:
+        if self._keys.moved():
+            self._apply_new()
+        elif self._refused:
             raise Tampered(self.trouble or "The store was exchanged.")
-        if not self._keys.moved():
-            return
+
+    def _apply_new(self) -> None:
         applied = BATCH
         while applied == BATCH:
             applied = self._apply_batch()
@@ -112,11 +117,22 @@ class Follower:
         head = self.replica.head
         changes = self._keys.since(head.number - 1, BATCH + 1)
         if not changes or hashlib.sha256(changes[0].entry.body).digest() != head.hash:
-            raise Tampered(self._exchanged(head))
+            return self._take_restored(head)
         for change in changes[1:]:
             event, head = open_entry(change.entry, self._peppers, after=head)
             self.replica.apply(_changed(event, change.record), head)
         return len(changes) - 1
+
+    def _take_restored(self, ours: Head) -> int:
+        """Load anew a store whose log says that it was restored and names our head as lost."""
+        last = self._keys.last()
+        recent = Excerpt(after=max(0, last.number - BATCH), most=BATCH) if last else Excerpt(most=1)
+        events = (open_entry(entry, self._peppers)[0] for entry in self._keys.entries(recent))
+        lost = (one["hash"] for event in events if _restores(event) for one in event.data["lost"])
+        if ours.hash.hex() not in lost:
+            raise Tampered(self._exchanged(ours))
+        self._load()
+        return 0
 
     def _exchanged(self, ours: Head) -> str:
         last = self._keys.last()
@@ -125,20 +141,6 @@ class Follower:
             "The store was rolled back, forked or exchanged: this node had applied event "
             f"{ours.number} ({ours.hash.hex()[:16]}), the store's head is {theirs}."
         )
-
-    def _check_peppers(self) -> set[str]:
-        """Refuse a pepper of another text than the log was written under; returns those not given."""
-        missing = set()
-        for entry in self._keys.peppers_in_use():
-            pepper = self._peppers.get(entry.pepper)
-            if pepper is None:
-                missing.add(entry.pepper)
-            elif json.loads(entry.body).get("check") != pepper.check:
-                raise ConfigurationError(
-                    SETTING,
-                    f"the text of pepper {entry.pepper!r} is not the one this store was written under.",
-                )
-        return missing
 
     def _allowed_staleness(self, head: Head) -> float:
         bounds = (store_max_stale(self._keys, self._peppers, head), self._max_stale_here)
@@ -150,6 +152,10 @@ def store_max_stale(keys: Keys, peppers: Peppers, head: Head) -> float:
     base = keys.entries(Excerpt(after=head.base - 1, most=1))[0]
     event, _ = open_entry(base, peppers)
     return float(event.data.get("max_stale", DEFAULT_MAX_STALE))
+
+
+def _restores(event: Event) -> bool:
+    return event.kind is EventKind.STORE_RESTORED
 
 
 def _changed(event: Event, record: Record | None) -> list[Record]:
