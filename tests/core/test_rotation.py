@@ -213,6 +213,12 @@ def test_the_bounds_of_grace_are_within_it(grace: timedelta) -> None:
         check_grace(grace, compromised=True)
 
 
+def test_a_compromised_secret_gets_no_grace_and_no_other_secret_gets_none() -> None:
+    check_grace(timedelta(0), compromised=True)
+    with pytest.raises(ValidationFailed):
+        check_grace(timedelta(0), compromised=False)
+
+
 def test_a_version_is_live_until_the_instant_of_its_end() -> None:
     version = secret(1, not_after=NOW)
     assert is_live(version, NOW - timedelta(microseconds=1))
@@ -239,3 +245,14 @@ def test_aborting_after_a_forced_rotation_brings_back_the_one_that_was_the_prima
 def test_two_undated_versions_of_an_imported_key_become_one_by_promotion() -> None:
     promoted = rotation.promote((secret(1), secret(2)), NOW)
     assert [version.number for version in live(promoted, NOW)] == [2]
+
+
+def test_a_sixth_live_secret_is_refused_however_it_is_asked_for() -> None:
+    versions: rotation.Versions = (secret(1),)
+    for number in range(2, MAX_LIVE + 1):
+        versions = rotation.start(versions, secret(number), now=NOW, ends_at=NOW + DAY, force=True)
+    assert len(live(versions, NOW)) == MAX_LIVE
+    for force in (True, False):
+        with pytest.raises(Conflict, check=lambda error: error.code == "version_limit"):
+            rotation.start(versions, secret(6), now=NOW, ends_at=NOW + DAY, force=force)
+    assert rotation.live(rotation.replace_compromised(versions, secret(6), now=NOW), NOW) == (secret(6),)

@@ -1,4 +1,4 @@
-"""JSON as RFC 8259 means it, and I-JSON (RFC 7493) narrows it: no duplicate names, no NaN, UTF-8."""
+"""JSON as RFC 8259 means it, and I-JSON (RFC 7493) narrows it: well-formed UTF-8, no name twice, no NaN."""
 
 from __future__ import annotations
 
@@ -11,12 +11,16 @@ from keyrack.core.errors import InvalidRequest
 def read(data: bytes) -> Any:
     """The value of a JSON text. Raises InvalidRequest; what was sent is never quoted."""
     try:
-        return _DECODER.decode(data.decode())
+        value = _DECODER.decode(data.decode())
+        if b"\\ud" in data.lower():
+            # Half a character passes as an escape, and fails later wherever it is to be written.
+            json.dumps(value, ensure_ascii=False).encode()
     except InvalidRequest:
         raise
     except (ValueError, RecursionError):
         # Also UnicodeDecodeError, and numbers and nesting beyond what Python takes.
         raise InvalidRequest("The body is not well-formed JSON.") from None
+    return value
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
