@@ -8,9 +8,10 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple, Protocol
 
-from keyrack import Authority, Key, Policy, Verifier, Wish
+from keyrack import Authority, Key, Policy, Verifier, Wish, open_stores
+from keyrack.founding import found
 from keyrack.guards import asgi, wsgi
-from keyrack.testing import FixedClock, open_memory
+from keyrack.testing import PEPPERS, FixedClock
 
 BY = Authority.operator("tests")
 PEER = "192.0.2.7"
@@ -18,11 +19,17 @@ Headers = Iterable[tuple[str, str]]
 
 
 class Bed:
-    """A verifier at a time that stands still, and the texts of the keys minted on it."""
+    """A verifier at a time that stands still, and the texts of the keys minted on it.
+
+    It is loaded and not started: no thread takes its notes away.
+    """
 
     def __init__(self, policy: Policy | None = None):
         self.clock = FixedClock()
-        self.verifier: Verifier = open_memory(policy, clock=self.clock)
+        stores = open_stores("memory:", peppers=PEPPERS, clock=self.clock)
+        found(stores)
+        self.verifier = Verifier(stores, policy=policy)
+        self.verifier.follower.load()
         self.issuer = self.verifier.issuer()
 
     def mint(self, *scopes: str, **wish: Any) -> tuple[Key, str]:

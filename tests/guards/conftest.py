@@ -16,6 +16,14 @@ def bed() -> Iterator[Bed]:
     opened.verifier.close()
 
 
+@pytest.fixture(scope="module")
+def shared_bed() -> Iterator[Bed]:
+    """One for all examples of a property."""
+    opened = Bed()
+    yield opened
+    opened.verifier.close()
+
+
 @pytest.fixture(params=[ASGI, WSGI], ids=lambda protocol: protocol.name)
 def protocol(request: pytest.FixtureRequest) -> Protocols:
     chosen: Protocols = request.param
