@@ -43,5 +43,7 @@ def test_requirements_are_found_and_each_id_is_used_once(spec: Path) -> None:
 
 
 def test_no_test_is_marked_with_a_requirement_that_does_not_exist() -> None:
+    """Of the specifications that are here; a test may prove more than one service's."""
     known = {name for spec in SPECS for name in required(spec)}
-    assert proven() - known == set()
+    prefixes = {name.partition("-")[0] for name in known}
+    assert {name for name in proven() if name.partition("-")[0] in prefixes} <= known

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
-from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from examples.coordinator import strict_json, tables
 from examples.coordinator.problems import Unavailable
@@ -15,6 +15,8 @@ from keyrack import ConfigurationError
 
 SETTING = "COORDINATOR_DATABASE_URL"
 BUSY_SECONDS = 5
+CONNECTIONS = 40
+"""As many as there are threads for requests, so that none waits for a connection."""
 
 T = TypeVar("T")
 
@@ -41,11 +43,10 @@ class Database:
     def __init__(self, url: str):
         self._engine = _engine(url)
         self._writing = self._engine.execution_options(begin="IMMEDIATE")
-        try:
+        with ExitStack() as opened:
+            opened.callback(self.close)
             self._prepare()
-        except DBAPIError:
-            self.close()
-            raise ConfigurationError(SETTING, "names a file that cannot be opened as a database.") from None
+            opened.pop_all()
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -73,19 +74,26 @@ class Database:
         self._engine.dispose()
 
     def _prepare(self) -> None:
-        with self._writing.begin() as connection:
-            version = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
-            if version > tables.VERSION:
-                raise ConfigurationError(SETTING, "names a database of a later version of this service.")
-            tables.metadata.create_all(connection)
-            connection.exec_driver_sql(f"PRAGMA user_version = {tables.VERSION}")
+        try:
+            with self._writing.begin() as connection:
+                _make_tables(connection)
+        except DBAPIError:
+            raise ConfigurationError(SETTING, "names a file that cannot be opened as a database.") from None
+
+
+def _make_tables(connection: Connection) -> None:
+    version = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
+    if version > tables.VERSION:
+        raise ConfigurationError(SETTING, "names a database of a later version of this service.")
+    tables.metadata.create_all(connection)
+    connection.exec_driver_sql(f"PRAGMA user_version = {tables.VERSION}")
 
 
 @contextmanager
 def _translated() -> Iterator[None]:
     try:
         yield
-    except OperationalError as error:
+    except DBAPIError as error:
         raise Unavailable("The job database cannot be used right now.") from error
 
 
@@ -96,7 +104,12 @@ def _engine(url: str) -> Engine:
         parsed = None
     if parsed is None or parsed.drivername != "sqlite" or not parsed.database:
         raise ConfigurationError(SETTING, "must read `sqlite:///path`.")
-    engine = create_engine(parsed, json_serializer=strict_json.write, connect_args={"timeout": BUSY_SECONDS})
+    engine = create_engine(
+        parsed,
+        json_serializer=strict_json.write,
+        pool_size=CONNECTIONS,
+        connect_args={"timeout": BUSY_SECONDS},
+    )
     event.listen(engine, "connect", _connected)
     event.listen(engine, "begin", _begun)
     return engine

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import logging
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -52,6 +54,16 @@ class Secrets:
         self.texts.append(text)
         return text
 
+    def shown(self, records: Sequence[logging.LogRecord], folder: Path) -> list[str]:
+        """Where a secret stands: names of loggers, paths that were asked, names of files."""
+        places = [(record.name, everything(record).encode()) for record in records]
+        places += [
+            (answer.url.path, answer.content + str(answer.headers).encode()) for answer in self.answers
+        ]
+        places += [(path.name, path.read_bytes()) for path in folder.rglob("*") if path.is_file()]
+        secrets_used = [text.encode() for text in self.texts]
+        return [name for name, found in places if any(secret in found for secret in secrets_used)]
+
     def key(self) -> str:
         return self.note(base64.b64encode(secrets.token_bytes(32)).decode())
 
@@ -62,6 +74,11 @@ class Secrets:
             "STITCHER_WEBHOOK_SECRET": self.note("whsec_" + self.key()),
             **{variable: self.key() for variable, _ in CALLERS.values()},
         }
+
+
+def everything(record: logging.LogRecord) -> str:
+    """The message and all that travels with it."""
+    return f"{record.getMessage()} {vars(record)!r}"
 
 
 class Coordinator:

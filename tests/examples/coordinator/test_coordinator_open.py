@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
 from coordinator_bed import JOBS, Coordinator
 
@@ -108,3 +112,20 @@ def test_health_is_503_when_a_part_is_down(coordinator: Coordinator) -> None:
     assert answer.status_code == 503
     assert answer.json()["status"] == "down"
     assert {"name": "database", "status": "down"} in answer.json()["checks"]
+
+
+@pytest.mark.spec("CO-4", "CO-14")
+def test_health_is_degraded_while_decisions_stand_on_what_was_confirmed_before(
+    open_coordinator: Callable[..., Coordinator], tmp_path: Path
+) -> None:
+    store = tmp_path / "keys"
+    store.mkdir()
+    bed = open_coordinator(KEYRACK_STORE=f"sqlite:///{store}/keyrack.db", KEYRACK_POLL="0.1")
+    store.rename(tmp_path / "elsewhere")
+    deadline = time.monotonic() + 5
+    while (health := bed.request("GET", "/coordinator/health", by="monitor")).json()["status"] == "ok":
+        bed.clock.pass_time(seconds=0.2)
+        assert time.monotonic() < deadline
+    assert health.status_code == 200
+    assert health.json()["status"] == "degraded"
+    assert {"name": "key_store", "status": "degraded"} in health.json()["checks"]
