@@ -15,7 +15,7 @@ help: ## Show what there is
 
 run: $(BIN)/uv ## Start a server on an embedded SQLite file, with a tour on its first start
 	@$(UV) sync --quiet --frozen --inexact --extra server
-	@$(BIN)/keyrack serve --dev --host $(HOST) --port $(PORT)
+	@$(BIN)/keyrack serve --dev --tour --host $(HOST) --port $(PORT)
 
 test: $(BIN)/uv ## Run the whole test suite
 	@$(UV) sync --quiet --frozen --inexact --all-extras --all-groups
