@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from keyrack.core.errors import Tampered
+import json
+
+from keyrack.core.errors import ConfigurationError, Tampered
 from keyrack.core.events import EMPTY, Entry, Head, open_entry
-from keyrack.core.peppers import Peppers
+from keyrack.core.peppers import SETTING, Peppers
 from keyrack.stores.protocols import Keys
 
 
@@ -30,3 +32,29 @@ def _refuse_retired(last: Entry, keys: Keys, peppers: Peppers) -> None:
         _, head = open_entry(entry, peppers)
         if last.pepper in head.retired and last.number > head.base:
             raise Tampered(f"Event {last.number} is under a pepper that was rotated out.", number=last.number)
+
+
+def missing_peppers(keys: Keys, peppers: Peppers) -> set[str]:
+    """The ids of the peppers that the log names and that were not given.
+
+    Raises ConfigurationError for one of another text than the log was written under.
+    """
+    missing = set()
+    for entry in keys.peppers_in_use():
+        pepper = peppers.get(entry.pepper)
+        if pepper is None:
+            missing.add(entry.pepper)
+        elif not pepper.log.agrees(entry.body, entry.mac) and _check_of(entry) not in (None, pepper.check):
+            raise ConfigurationError(
+                SETTING, f"the text of pepper {entry.pepper!r} is not the one this store was written under."
+            )
+    return missing
+
+
+def _check_of(entry: Entry) -> str | None:
+    """The check value of the pepper that an entry says it was written under, if it can be read at all."""
+    try:
+        check = json.loads(entry.body)["check"]
+    except (ValueError, KeyError, TypeError):
+        return None
+    return str(check)

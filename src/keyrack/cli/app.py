@@ -1,0 +1,58 @@
+"""All commands of `keyrack`, and the one place where an error becomes an exit code."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import typer
+
+from keyrack.cli import exits
+from keyrack.cli.doctor import doctor
+from keyrack.cli.events import app as events
+from keyrack.cli.events import denials
+from keyrack.cli.keys import app as keys
+from keyrack.cli.pepper import app as pepper
+from keyrack.cli.start import init, serve
+from keyrack.cli.tenants import app as tenants
+from keyrack.cli.verify import verify
+from keyrack.core.errors import KeyrackError
+
+PROGRAM = "keyrack"
+EPILOG = "Exit codes: 0 done, 1 refused, 2 usage, 3 unavailable, 78 configuration."
+UsageError: Any = typer.BadParameter.__base__
+"""The root of Typer's complaints about a command line; it names only some of its leaves in public."""
+
+app = typer.Typer(
+    name=PROGRAM,
+    help="Issue, verify, scope, limit, rotate and revoke API keys.",
+    epilog=EPILOG,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+for command in (init, serve, verify, doctor):
+    app.command()(command)
+for name, group in {
+    "keys": keys,
+    "tenants": tenants,
+    "events": events,
+    "denials": denials,
+    "pepper": pepper,
+}.items():
+    app.add_typer(group, name=name)
+
+
+def run(argv: Sequence[str]) -> int:
+    """Run one command and return its exit code."""
+    as_json = "--json" in argv
+    try:
+        return app(list(argv), prog_name=PROGRAM, standalone_mode=False) or exits.OK
+    except KeyrackError as error:
+        exits.complain(error, as_json=as_json)
+        return exits.exit_code(error)
+    except UsageError as error:
+        command = error.ctx.command_path if error.ctx else PROGRAM
+        exits.complain_of_usage(error.format_message(), command, as_json=as_json)
+        return exits.USAGE
+    except (typer.Abort, KeyboardInterrupt):
+        return exits.INTERRUPTED

@@ -1,0 +1,155 @@
+"""What can be wrong with a store on this machine, looked at one by one; looking changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import NamedTuple
+
+from keyrack.core.errors import ConfigurationError, KeyrackError, Unavailable
+from keyrack.core.events import open_entry
+from keyrack.core.peppers import SETTING, Peppers
+from keyrack.pepper_file import OTHERS, beside_store, with_peppers
+from keyrack.settings import Settings
+from keyrack.stores.counters import open_counters
+from keyrack.stores.follower import Follower, steady
+from keyrack.stores.heads import head_of, missing_peppers
+from keyrack.stores.journal import Node
+from keyrack.stores.opened import Stores
+from keyrack.stores.urls import beside, default_counters, open_stores, sqlite_path
+
+CLOCK_TOLERANCE = timedelta(seconds=2)
+Look = Callable[[], str]
+"""Says in a few words how it is; raises a KeyrackError that says what is wrong."""
+
+
+class Finding(NamedTuple):
+    """One thing that was looked at."""
+
+    name: str
+    ok: bool
+    detail: str
+
+
+def examine(store: str | None) -> Iterator[Finding]:
+    """Look at everything about a store, as far as it opens."""
+    try:
+        settings = with_peppers(Settings.read(store=store))
+    except ConfigurationError as error:
+        yield Finding("settings", False, error.detail)
+        return
+    yield Finding("settings", True, f"store {settings.store}")
+    yield _look("peppers", lambda: _peppers_given(settings))
+    yield _look("files", lambda: _files(settings))
+    yield _look("counters", lambda: _counters(settings))
+    try:
+        stores = open_stores(settings.store, peppers=settings.peppers, counters="memory:")
+    except KeyrackError as error:
+        yield Finding("store", False, error.detail)
+        return
+    yield Finding("store", True, "it opens, and its schema is the one of this version")
+    with closing(stores):
+        yield from _examine_open(stores)
+
+
+def _examine_open(stores: Stores) -> Iterator[Finding]:
+    follower = Follower(stores.keys, stores.peppers)
+    yield _look("log", lambda: _log(stores))
+    yield _look("peppers in use", lambda: _peppers_in_use(stores))
+    yield _look("records", lambda: _records(follower))
+    yield _look("replica", lambda: _replica(follower))
+    yield _look("clock", lambda: _clock(stores))
+    yield _look("nodes", lambda: _nodes(stores, follower))
+
+
+def _look(name: str, look: Look) -> Finding:
+    try:
+        return Finding(name, True, look())
+    except KeyrackError as error:
+        return Finding(name, False, error.detail)
+
+
+def _peppers_given(settings: Settings) -> str:
+    if settings.peppers is None:
+        raise ConfigurationError(SETTING, "is missing.")
+    ids = [pepper.id for pepper in Peppers.parse(settings.peppers)]
+    return f"{', '.join(ids)}; the first digests"
+
+
+def _files(settings: Settings) -> str:
+    """Every file of a store in files is its owner's alone."""
+    store = sqlite_path(settings.store)
+    if store is None:
+        return "none: the store is not in a file"
+    beside_it = (beside(store, "journal"), beside(store, "counters"), beside_store(settings.store))
+    present = [path for path in (store, *beside_it) if path is not None and path.exists()]
+    for path in present:
+        _require_private(path)
+    return ", ".join(path.name for path in present) or "none yet"
+
+
+def _require_private(path: Path) -> None:
+    if path.stat().st_mode & OTHERS:
+        raise ConfigurationError("KEYRACK_STORE", f"others may read {path}; `chmod 600` it.")
+
+
+def _counters(settings: Settings) -> str:
+    url = settings.counters or default_counters(settings.store, workers=settings.workers)
+    with closing(open_counters(url)) as counters:
+        counters.peek([], datetime.now(UTC).timestamp())
+    where = "in each process" if url == "memory:" else "shared by the processes of this machine"
+    return f"{url}, {where}"
+
+
+def _log(stores: Stores) -> str:
+    head = head_of(stores.keys.last(), stores.keys, stores.peppers)
+    if not head.number:
+        raise Unavailable("The store is empty; `keyrack init` makes its first key.")
+    return f"event {head.number} ({head.hash.hex()[:16]}) authenticates"
+
+
+def _peppers_in_use(stores: Stores) -> str:
+    missing = sorted(missing_peppers(stores.keys, stores.peppers))
+    retired = head_of(stores.keys.last(), stores.keys, stores.peppers).retired
+    parts = [f"not given: {', '.join(missing)}"] if missing else ["all are given"]
+    return "; ".join(parts + ([f"rotated out: {', '.join(retired)}"] if retired else []))
+
+
+def _records(follower: Follower) -> str:
+    begun = steady()
+    follower.load()
+    keys, tenants = len(follower.replica), len(follower.replica.tenants)
+    return f"the log vouches for {keys} keys and {tenants} tenants, read in {steady() - begun:.1f} s"
+
+
+def _replica(follower: Follower) -> str:
+    if follower.age() > follower.max_stale:
+        raise Unavailable("It could not be brought up to date.")
+    return f"{follower.age():.1f} s old, {follower.max_stale:g} s allowed"
+
+
+def _clock(stores: Stores) -> str:
+    last = stores.keys.last()
+    if last is None:
+        return "there is no event to compare it with"
+    ahead = open_entry(last, stores.peppers)[0].at - datetime.now(UTC)
+    if ahead > CLOCK_TOLERANCE:
+        raise Unavailable(f"The last event is {ahead.total_seconds():.0f} s ahead of this machine's clock.")
+    return "not behind the last event"
+
+
+def _nodes(stores: Stores, follower: Follower) -> str:
+    nodes = sorted(stores.journal.nodes(), key=lambda node: node.renewed_at)
+    return "; ".join(_node(node, follower) for node in nodes) or "none is running"
+
+
+def _node(node: Node, follower: Follower) -> str:
+    age = max(0.0, steady() - node.renewed_at)
+    gone = age > follower.max_stale
+    behind = follower.replica.head.number - node.applied
+    if not gone and behind > 0 and age > 2:
+        raise Unavailable(f"Node {node.id} is {behind} events behind and was heard of {age:.0f} s ago.")
+    state = "gone without a word" if gone else f"at event {node.applied}"
+    return f"{node.id} {state}, heard of {age:.1f} s ago"
