@@ -17,6 +17,25 @@ PATIENCE_SECONDS = 60
 _LISTENING = re.compile(r"running on http://127\.0\.0\.1:(\d+)")
 
 
+KEYRACK = Path(sys.executable).with_name("keyrack")
+"""Keyrack's own command line."""
+
+
+def keyrack(*arguments: str, environment: Mapping[str, str], folder: Path) -> str:
+    """What one of Keyrack's commands says; it must succeed."""
+    ended = subprocess.run(
+        [str(KEYRACK), *arguments],
+        env=surroundings(environment),
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_SECONDS,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    return ended.stdout
+
+
 def command(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "examples.coordinator", *arguments]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import sqlite3
 import subprocess
 import sys
@@ -14,12 +16,9 @@ import coordinator_script
 import httpx
 import pytest
 from coordinator_bed import ACTIONS, JOBS, Secrets
-from coordinator_process import PATIENCE_SECONDS, client, run, serving, surroundings
-
-from keyrack import Authority, Verifier
+from coordinator_process import PATIENCE_SECONDS, ROOT, client, keyrack, run, serving, surroundings
 
 Environment = Mapping[str, str]
-OPERATOR = Authority.operator("test")
 
 
 def lives(url: str, environment: Environment) -> str:
@@ -52,7 +51,8 @@ def test_whole_lives_before_and_after_the_upgrade_by_one_url(
     with serving(upgraded, tmp_path) as running:
         assert lives(running.url, environment) == "completed failed cancelled"
         quiet(running.output, used)
-        revoke(upgraded, tmp_path, "coordinator")
+        key_id = key_ids(tmp_path)["coordinator"]
+        keyrack("keys", "revoke", key_id, "--wait", environment=upgraded, folder=tmp_path)
     with (
         serving(upgraded, tmp_path) as running,
         client(running, environment["COORDINATOR_API_KEY"]) as caller,
@@ -60,14 +60,6 @@ def test_whole_lives_before_and_after_the_upgrade_by_one_url(
         assert caller.get(f"{JOBS}/1").json()["code"] == "key_revoked"
         with client(running, environment["OPERATOR_API_KEY"]) as other:
             assert other.get(f"{JOBS}/1").status_code == 404
-
-
-def revoke(environment: Environment, folder: Path, caller: str) -> None:
-    """What `keyrack keys revoke --wait` does, from a process of its own."""
-    url = f"sqlite:///{folder / 'keyrack.db'}"
-    with Verifier.open(url, peppers=environment["KEYRACK_PEPPERS"]) as verifier:
-        key_id = key_ids(folder)[caller]
-        verifier.issuer().revoke(key_id, by=OPERATOR, wait=True)
 
 
 def key_ids(folder: Path) -> dict[str, str]:
@@ -181,3 +173,35 @@ def test_the_real_server_shows_nothing_of_itself(
     assert "server" not in alive.headers
     assert refused.status_code == 400
     assert (nobody.status_code, nobody.headers["Content-Type"]) == (401, "application/problem+json")
+
+
+@pytest.mark.spec("CO-23")
+def test_the_commands_of_the_readme_work_on_the_store_of_a_running_service(
+    environment: Environment, tmp_path: Path
+) -> None:
+    readme = (ROOT / "examples" / "coordinator" / "README.md").read_text()
+    commands = re.findall(r"^    keyrack (.+)$", readme, re.MULTILINE)
+    upgraded = {**environment, "KEYRACK_STORE": "sqlite:///keyrack.db"}
+    with serving(upgraded, tmp_path) as running, client(running, environment["MONITOR_API_KEY"]) as monitor:
+        listed = keyrack("keys", "list", "--json", environment=upgraded, folder=tmp_path)
+        (key_id,) = (key["id"] for key in json.loads(listed)["data"] if key["name"] == "monitor")
+        for line in commands:
+            arguments = line.replace("KEY_ID", key_id).split()
+            keyrack(*arguments, environment=upgraded, folder=tmp_path)
+        assert len(commands) > 5
+        assert monitor.get("/coordinator/health").json()["code"] == "key_revoked"
+
+
+@pytest.mark.spec("CO-23")
+def test_the_pepper_is_rotated_under_a_running_service(
+    environment: Environment, used: Secrets, tmp_path: Path
+) -> None:
+    url = {"KEYRACK_STORE": "sqlite:///keyrack.db"}
+    new = {**environment, **url, "KEYRACK_PEPPERS": f"p2:{used.key()},{environment['KEYRACK_PEPPERS']}"}
+    with serving({**environment, **url}, tmp_path):
+        pass
+    with serving(new, tmp_path) as running, client(running, environment["MONITOR_API_KEY"]) as monitor:
+        keyrack("pepper", "rotate", environment=new, folder=tmp_path)
+        assert monitor.get("/coordinator/health").status_code == 200
+    with serving(new, tmp_path) as running:
+        assert lives(running.url, environment) == "completed failed cancelled"
