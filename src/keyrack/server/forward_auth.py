@@ -8,16 +8,18 @@ into the true answer.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
-from urllib.parse import parse_qs, quote, urlsplit
+from urllib.parse import quote
 
-from keyrack.core import fields, http
-from keyrack.core.credential import ENVIRONMENT
-from keyrack.core.errors import InvalidRequest, KeyrackError, ValidationFailed
-from keyrack.core.http import Response, extract, key_in_query
+from keyrack.core import http
+from keyrack.core.errors import KeyrackError
+from keyrack.core.http import ANSWERS, Response, extract
 from keyrack.core.model import Access, Address, Allowed, Decision, Denied, Network, Reason
 from keyrack.core.ratelimit_headers import ratelimit_headers
 from keyrack.guards.answers import refusal
+from keyrack.server import forwarded
+from keyrack.server.forwarded import Told
 from keyrack.server.wire import Scope
 from keyrack.stores.journal import Origin
 from keyrack.verifier import Verifier
@@ -25,8 +27,10 @@ from keyrack.verifier import Verifier
 PATH = "/v1/forward-auth"
 NGINX_PATH = "/v1/forward-auth/nginx"
 PROXY_SCOPE = "gateway:authorize"
-_ORIGINAL = (b"x-original-uri", b"x-forwarded-uri")
-Headers = Sequence[tuple[bytes, bytes]]
+
+_NOT_THE_PROXYS_FAULT = frozenset(reason for reason in Reason if ANSWERS[reason].status in (429, 503))
+"""Refusals of a proxy's key that say nothing about the key; a 401 would blame whoever sent the request."""
+_NOT_PLAIN = re.compile(r"%|[^ -~]|\A | \Z")
 
 
 class ForwardAuth:
@@ -41,25 +45,39 @@ class ForwardAuth:
         self, scope: Scope, *, peer: Address | None, client: Address | None, request_id: str
     ) -> Response:
         """The decision on the forwarded request, or 401 and none for a peer that may not ask."""
-        headers: Headers = scope["headers"]
+        headers: forwarded.Headers = scope["headers"]
         try:
-            if not self._may_ask(headers, peer, internal=scope["state"].get("internal", False)):
-                return self._respond(Denied(Reason.MISSING), request_id)
-            access = _access(scope, headers, client)
+            told = forwarded.read(headers)
+            refused = self._refuse(told, peer, request_id, internal=scope["state"].get("internal", False))
+            if refused is not None:
+                return self._respond(refused, request_id)
+            access = forwarded.access(scope["query_string"], told, client)
         except KeyrackError as error:
             return http.failure(error, request_id=request_id)
-        decision = self._verifier.decide(extract(headers), access, _origin(headers, request_id))
-        return self._respond(decision, request_id)
+        presented = extract(forwarded.credential_lines(headers))
+        origin = Origin(forwarded.operation(told, access), request_id)
+        return self._respond(self._verifier.decide(presented, access, origin), request_id)
 
-    def _may_ask(self, headers: Headers, peer: Address | None, *, internal: bool) -> bool:
-        presented = _all(headers, b"x-keyrack-proxy-key")
-        if len(presented) > 1:
-            raise InvalidRequest("Send X-Keyrack-Proxy-Key once.")
-        if presented:
-            access = Access((PROXY_SCOPE,), address=peer)
-            return isinstance(self._verifier.verify(presented[0], access), Allowed)
-        if internal or peer is None:
-            return internal
+    def _refuse(self, told: Told, peer: Address | None, request_id: str, *, internal: bool) -> Denied | None:
+        """Why whoever asks gets no decision, or None. A proxy key that is presented decides alone."""
+        if forwarded.PROXY_KEY in told:
+            return self._refuse_key(told[forwarded.PROXY_KEY], peer, request_id)
+        if internal or (peer is not None and self._is_proxy(peer)):
+            return None
+        denied = Denied(Reason.MISSING)
+        origin = Origin("forward-auth for a peer that is no trusted proxy", request_id)
+        self._verifier.notebook.note(denied, peer, self._verifier.stores.clock(), origin)
+        return denied
+
+    def _refuse_key(self, presented: bytes, peer: Address | None, request_id: str) -> Denied | None:
+        access = Access((PROXY_SCOPE,), address=peer)
+        origin = Origin("forward-auth for a proxy key", request_id)
+        decision = self._verifier.verify(presented.decode("latin-1"), access, origin)
+        if isinstance(decision, Allowed):
+            return None
+        return decision if decision.reason in _NOT_THE_PROXYS_FAULT else Denied(Reason.MISSING)
+
+    def _is_proxy(self, peer: Address) -> bool:
         return peer.is_loopback or any(peer in network for network in self._trusted)
 
     def _respond(self, decision: Decision, request_id: str) -> Response:
@@ -74,11 +92,11 @@ def for_nginx(response: Response) -> Response:
     """The same answer in what `auth_request` understands: 200, 401, or 403 for everything else."""
     if response.status == 200:
         return response
-    status = 401 if response.status == 401 else 403
     told = (
         ("x-keyrack-status", str(response.status)),
         ("x-keyrack-problem", _one_line(response.body)),
     )
+    status = 401 if response.status == 401 else 403
     return Response(status, (*response.headers, *told), response.body)
 
 
@@ -86,62 +104,19 @@ def _identity(allowed: Allowed) -> tuple[tuple[str, str], ...]:
     key = allowed.key
     return (
         ("x-keyrack-key-id", key.id),
-        ("x-keyrack-tenant", key.tenant),
-        ("x-keyrack-user", _header_safe(key.owner or "")),
+        ("x-keyrack-tenant", header_safe(key.tenant)),
+        ("x-keyrack-user", header_safe(key.owner or "")),
         ("x-keyrack-scopes", " ".join(allowed.scopes)),
         ("cache-control", "no-store"),
     )
 
 
-def _access(scope: Scope, headers: Headers, client: Address | None) -> Access:
-    for original in (value for name, value in headers if name in _ORIGINAL):
-        if key_in_query(urlsplit(original.decode("latin-1")).query.encode("latin-1")):
-            raise InvalidRequest("Send the key in a header: query strings end up in logs.")
-    environments = tuple(_one(headers, b"x-keyrack-environments", "live").split(","))
-    if not all(ENVIRONMENT.fullmatch(one) for one in environments):
-        raise InvalidRequest("X-Keyrack-Environments takes names such as `live`, with commas.")
-    service = _one(headers, b"x-keyrack-service", "")
-    return Access(
-        scopes=_scopes(scope["query_string"], headers),
-        environments=environments,
-        service=service or None,
-        address=client,
-    )
+def header_safe(text: str) -> str:
+    """A name as a header can hold it, so that no two names look alike there.
 
-
-def _scopes(query: bytes, headers: Headers) -> tuple[str, ...]:
-    """The scopes that the proxy's configuration names, in `?scope=` or X-Keyrack-Scope, exactly once."""
-    named = parse_qs(query.decode("latin-1"), keep_blank_values=True).get("scope", [])
-    named += _all(headers, b"x-keyrack-scope")
-    if len(named) != 1:
-        raise InvalidRequest("Name the scope exactly once, as ?scope=… or in X-Keyrack-Scope.")
-    try:
-        return fields.scopes(named[0].replace(",", " ").split() or [""], "scope")
-    except ValidationFailed as error:
-        raise InvalidRequest(error.details["fields"]["scope"][0]) from None
-
-
-def _one(headers: Headers, name: bytes, default: str) -> str:
-    found = _all(headers, name)
-    if len(found) > 1:
-        raise InvalidRequest(f"Send {name.decode()} once.")
-    return found[0] if found else default
-
-
-def _all(headers: Headers, name: bytes) -> list[str]:
-    return [value.decode("latin-1").strip() for header, value in headers if header == name]
-
-
-def _origin(headers: Headers, request_id: str) -> Origin:
-    method = next(iter(_all(headers, b"x-forwarded-method") or _all(headers, b"x-original-method")), "")
-    uri = next((value.decode("latin-1") for name, value in headers if name in _ORIGINAL), "")
-    path = urlsplit(uri).path
-    return Origin(f"forward-auth {method} {path}".strip()[:300], request_id)
-
-
-def _header_safe(text: str) -> str:
-    """A name as a header can hold it: percent-encoded beyond visible ASCII."""
-    return text if text.isascii() and text.isprintable() else quote(text, safe=" ")
+    Percent-encoded (UTF-8) are `%`, what is beyond visible ASCII, and a blank at either end.
+    """
+    return _NOT_PLAIN.sub(lambda found: quote(found[0], safe=""), text)
 
 
 def _one_line(body: bytes) -> str:
