@@ -18,7 +18,7 @@ from keyrack.core.model import Reason
 from keyrack.core.peppers import Peppers
 from keyrack.core.prepared import Roles
 from keyrack.stores.heads import head_of, missing_peppers
-from keyrack.stores.protocols import Excerpt, Keys, Record
+from keyrack.stores.protocols import Excerpt, Keys, Kind, Record
 from keyrack.stores.replica import Replica
 
 BATCH = 1000
@@ -46,6 +46,7 @@ class Follower:
         self._turn = threading.Lock()
         self._max_stale_here = max_stale
         self._refused = False
+        self._behind = True
         self.replica = Replica(peppers, self._roles)
         self.max_stale = DEFAULT_MAX_STALE
         """Seconds; the store's own, or less where this node was told less."""
@@ -102,15 +103,19 @@ class Follower:
         self._refused, self.trouble = False, None
 
     def _follow(self) -> None:
-        if self._keys.moved():
+        # Remembered until all of it is applied: a store says only once that there is news.
+        self._behind = self._keys.moved() or self._behind
+        if self._behind:
             self._apply_new()
-        elif self._refused:
+            self._behind = False
+        if self._refused:
             raise Tampered(self.trouble or "The store was exchanged.")
 
     def _apply_new(self) -> None:
         applied = BATCH
         while applied == BATCH:
             applied = self._apply_batch()
+        self.replica.require_vouched()
 
     def _apply_batch(self) -> int:
         """Apply up to BATCH changes behind the head, which must still stand in the log. Returns how many."""
@@ -151,6 +156,8 @@ def store_max_stale(keys: Keys, peppers: Peppers, head: Head) -> float:
     """The most seconds that a replica of this store may be stale, as the store's own log says."""
     base = keys.entries(Excerpt(after=head.base - 1, most=1))[0]
     event, _ = open_entry(base, peppers)
+    if event.number != head.base:
+        raise Tampered(f"Event {head.base}, which says what holds for the store, is gone.", number=head.base)
     return float(event.data.get("max_stale", DEFAULT_MAX_STALE))
 
 
@@ -160,7 +167,13 @@ def _restores(event: Event) -> bool:
 
 def _changed(event: Event, record: Record | None) -> list[Record]:
     """The record that an event is about, as it was read with it: of its subject, and no older than it."""
-    found = None if record is None else (record.id, json.loads(record.body)["revision"] >= event.number)
-    if found != ((event.subject, True) if event.subject else None):
-        raise Tampered(f"Event {event.number} came without the record that it left.")
-    return [record] if record else []
+    if event.subject is None and record is None:
+        return []
+    kind = Kind.TENANT if event.kind.startswith("tenant.") else Kind.KEY
+    if record is None or (record.kind, record.id) != (kind, event.subject) or _older(record, event):
+        raise Tampered(f"Event {event.number} came without the record that it left.", number=event.number)
+    return [record]
+
+
+def _older(record: Record, event: Event) -> bool:
+    return bool(json.loads(record.body)["revision"] < event.number)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
 
 from keyrack.core.events import Entry
 from keyrack.stores.protocols import (
@@ -27,17 +28,18 @@ class MemoryKeys:
     blocks = False
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        # Plans read through the same methods as everybody else, while their commit holds the lock.
+        self._lock = threading.RLock()
         self._entries: list[Entry] = []
         self._about: list[tuple[str, str] | None] = []
         self._records: dict[tuple[str, str], Record] = {}
         self._marks: dict[bytes, Mark] = {}
-        self._read_up_to = -1
 
     def commit(self, plan: Plan) -> Batch:
         with self._lock:
             batch = plan(self)
-            self._write(batch)
+            if batch.entries:
+                self._write(batch)
             return batch
 
     def reseal(self, seals: Sequence[Reseal]) -> int:
@@ -57,15 +59,15 @@ class MemoryKeys:
         yield _Frozen(copy)
 
     def last(self) -> Entry | None:
-        return self._entries[-1] if self._entries else None
+        with self._lock:
+            return self._entries[-1] if self._entries else None
 
     def moved(self) -> bool:
-        return len(self._entries) != self._read_up_to
+        return True
 
     def since(self, number: int, most: int) -> Sequence[Change]:
         with self._lock:
             found = self._entries[number : number + most]
-            self._read_up_to = number + len(found)
             subjects = self._about[number : number + most]
             return [
                 Change(entry, self._records[about] if about else None)
@@ -73,15 +75,17 @@ class MemoryKeys:
             ]
 
     def entries(self, excerpt: Excerpt) -> Sequence[Entry]:
-        from_here = range(excerpt.after, len(self._entries))
-        found = (self._entries[index] for index in from_here if self._matches(index, excerpt))
-        return [entry for entry, _ in zip(found, range(excerpt.most), strict=False)]
+        with self._lock:
+            from_here = range(excerpt.after, len(self._entries))
+            found = (self._entries[index] for index in from_here if self._matches(index, excerpt))
+            return list(islice(found, excerpt.most))
 
     def record(self, kind: Kind, record_id: str) -> Record | None:
         return self._records.get((kind, record_id))
 
     def records(self, listing: Listing) -> Sequence[Record]:
-        found = [record for record in list(self._records.values()) if _listed(record, listing)]
+        with self._lock:
+            found = [record for record in self._records.values() if _listed(record, listing)]
         return sorted(found, key=lambda record: record.serial)[: listing.most]
 
     def named(self, tenant: str, name: str) -> Sequence[Record]:
@@ -95,7 +99,8 @@ class MemoryKeys:
         return self._marks.get(token)
 
     def peppers_in_use(self) -> Iterable[Entry]:
-        return {entry.pepper: entry for entry in self._entries}.values()
+        with self._lock:
+            return {entry.pepper: entry for entry in self._entries}.values()
 
     def forget_marks(self, before: float) -> None:
         with self._lock:

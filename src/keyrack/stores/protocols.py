@@ -152,8 +152,9 @@ class Keys(Protocol):
         """The last entry of the log; None when the store is empty."""
 
     def moved(self) -> bool:
-        """Whether there may be anything new since the last `since`; cheap, and may be wrong
-        only by saying yes. Raises Unavailable when what is open is no longer what the URL names."""
+        """Whether there may be anything new since this was last asked; cheap, and may be wrong only by
+        saying yes. Asked by one follower. Raises Unavailable when what is open is no longer what the
+        URL names."""
 
     def since(self, number: int, most: int) -> Sequence[Change]:
         """The entries after number, in order, with the records of their subjects at one instant."""

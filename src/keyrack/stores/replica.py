@@ -7,12 +7,13 @@ fit. It changes by the log alone, and only in the thread that follows.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import chain
 
 from keyrack.core import records
 from keyrack.core.errors import Tampered
 from keyrack.core.events import EMPTY, SUM_MODULUS, Head, fingerprint
 from keyrack.core.model import Key, Tenant, VersionState
-from keyrack.core.peppers import Peppers
+from keyrack.core.peppers import Pepper, Peppers
 from keyrack.core.prepared import Prepared, Roles, prepare
 from keyrack.stores.protocols import Kind, Record, Snapshot
 from keyrack.stores.sealing import authenticate, refuse_retired
@@ -32,6 +33,8 @@ class Replica:
         self._foreign: dict[bytes, str] = {}
         self._foreign_of: dict[str, tuple[bytes, ...]] = {}
         self._foreign_peppers: tuple[str, ...] = ()
+        self._tenant_bodies: dict[str, bytes] = {}
+        self._sum = 0
         self.tenants: dict[str, Tenant] = {}
         self.head: Head = EMPTY
 
@@ -67,19 +70,43 @@ class Replica:
             if any(name in body for name in named):
                 self._require_peppers(records.read_key(body))
             self._take(kind, record_id, body)
-        if total % SUM_MODULUS != head.state:
-            raise Tampered(
-                "The records are not those that the log vouches for: one was altered, removed or put back."
-            )
-        self.head = head
+        self._sum, self.head = total, head
+        self.require_vouched()
 
     def apply(self, changed: Iterable[Record], head: Head) -> None:
-        """Move on to `head` with the records that changed on the way."""
+        """Move on to `head` with the records that changed on the way.
+
+        A record may be newer than `head` while more is to follow; `require_vouched` when nothing is.
+        """
         for record in changed:
             refuse_retired(record.kind, record.id, record.pepper, head)
             authenticate(record.kind, record.id, record.body, record.pepper, record.mac, self._peppers)
+            self._sum += self._gain(record)
             self._take(record.kind, record.id, record.body)
+        if head.state_pepper != self.head.state_pepper:
+            self._sum = self._sum_under(self._peppers[head.state_pepper])
         self.head = head
+
+    def require_vouched(self) -> None:
+        """Raise Tampered unless the records here are those that the head vouches for.
+
+        Somebody may have put an old record back for the next change to build on: what that change
+        leaves is well sealed, and only the sum tells that its predecessor was not the latest.
+        """
+        if self._sum % SUM_MODULUS != self.head.state:
+            raise Tampered(
+                "The records are not those that the log vouches for: one was altered, removed or put back."
+            )
+
+    def _gain(self, record: Record) -> int:
+        pepper = self._peppers[self.head.state_pepper]
+        bodies = self._tenant_bodies if record.kind == Kind.TENANT else self._bodies
+        before = bodies.get(record.id)
+        return fingerprint(record.body, pepper) - (fingerprint(before, pepper) if before else 0)
+
+    def _sum_under(self, pepper: Pepper) -> int:
+        bodies = chain(self._bodies.values(), self._tenant_bodies.values())
+        return sum(fingerprint(body, pepper) for body in bodies)
 
     def _require_peppers(self, key: Key) -> None:
         for version in key.versions:
@@ -88,6 +115,7 @@ class Replica:
 
     def _take(self, kind: str, record_id: str, body: bytes) -> None:
         if kind == Kind.TENANT:
+            self._tenant_bodies[record_id] = body
             self.tenants[record_id] = records.read_tenant(body)
             return
         # The body first: a reader that prepared the old one in between sees that it is gone.
