@@ -116,10 +116,12 @@ def call_asgi(
     return Answer(start["status"], answered, b"".join(message.get("body", b"") for message in bodies))
 
 
-def run_asgi(app: Any, scope: Mapping[str, Any], *received: Mapping[str, Any]) -> list[dict[str, Any]]:
+def run_asgi(
+    app: Any, scope: Mapping[str, Any], *received: Mapping[str, Any], sent: list[Any] | None = None
+) -> list[Any]:
     """Run an ASGI application on one scope; what it sent."""
     waiting = list(received)
-    sent: list[dict[str, Any]] = []
+    sent = [] if sent is None else sent
 
     async def receive() -> Mapping[str, Any]:
         return waiting.pop(0) if waiting else {"type": "http.request", "body": b"", "more_body": False}

@@ -71,13 +71,14 @@ class _Held:
         self._method = method
         self._start_response = start_response
         self._start: tuple[str, Pairs] | None = None
-        self._write: Write | None = None
+        self._write: Write = _discard
+        self._is_released = False
         self._replacement: Iterable[bytes] | None = None
 
     def start(self, status: str, headers: Pairs, exc_info: ExcInfo = None, /) -> Write:
         if self._replacement is not None:
             return _discard
-        if self._write is not None:
+        if self._is_released:
             # The headers are out, so the server raises what the application could not handle.
             return self._start_response(status, headers, exc_info)
         self._start = (status, headers)
@@ -105,16 +106,15 @@ class _Held:
         if self._start is None:
             return
         (status, headers), self._start = self._start, None
+        self._is_released = True
         if int(status[:3]) < 400 and not self._key.has_passed:
             self._replacement = _answer(self._key.unasked(), self._method, self._start_response)
-            self._write = _discard
         else:
             self._write = self._start_response(status, _completed(headers, self._key))
 
     def _write_first(self, data: bytes) -> None:
         self._release()
-        if self._write is not None:
-            self._write(data)
+        self._write(data)
 
 
 def _discard(data: bytes) -> None:
