@@ -34,6 +34,7 @@ from sqlalchemy.engine import URL, Engine
 from keyrack.core.model import Reason
 from keyrack.stores.journal import DENIALS_KEPT, DENIALS_KEPT_SECONDS, Node, Refusal, Use
 from keyrack.stores.sql.keys import translated
+from keyrack.stores.sql.sqlite import make_file
 
 metadata = MetaData()
 
@@ -79,6 +80,8 @@ class SqliteJournal:
         self._engine = _engine(path)
         self._writing = translated(self._write)
         with self._writing() as connection:
+            # Alone: of two processes that start at once, one would find a table that was not there.
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
             metadata.create_all(connection)
 
     def write(self, used: Sequence[Use], refused: Sequence[Refusal]) -> None:
@@ -162,7 +165,8 @@ def _refusal(row: Sequence[Any]) -> Refusal:
 
 
 def _engine(path: Path) -> Engine:
-    path.touch(mode=0o600)
+    if not path.exists():
+        make_file(path)
     engine = create_engine(URL.create("sqlite", database=str(path)), connect_args={"timeout": 2.0})
 
     @event.listens_for(engine, "connect")

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import secrets
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, create_engine, event
 from sqlalchemy.engine import URL, Engine
 
-from keyrack.core.errors import ConfigurationError, StoreExists, Unavailable
+from keyrack.core.errors import ConfigurationError, Unavailable
 from keyrack.stores.sql.keys import SqlKeys
 from keyrack.stores.sql.migrate import migrate
 
@@ -61,14 +62,14 @@ class SqliteKeys(SqlKeys):
 def open_sqlite(path: Path, *, create: bool) -> SqliteKeys:
     """Open the store in this file, migrated. A missing file is made only when asked for.
 
-    Raises ConfigurationError for a missing or newer one, StoreExists never, Unavailable for trouble.
+    Raises ConfigurationError for a missing or newer one, Unavailable for trouble.
     """
     if not path.exists():
         if not create:
             raise ConfigurationError(
                 "KEYRACK_STORE", f"names {path}, which does not exist; `keyrack init` creates it."
             )
-        _make(path)
+        make_file(path)
     engine = _engine(path)
     keys = SqliteKeys(path, engine)
     with keys._writing() as connection:
@@ -76,18 +77,22 @@ def open_sqlite(path: Path, *, create: bool) -> SqliteKeys:
     return keys
 
 
-def _make(path: Path) -> None:
+def make_file(path: Path) -> None:
+    """Make an empty database, whole or not at all; where another process was faster, its file stands."""
+    # Under another name first: turning a shared file to WAL fails in one of two that try at once.
+    draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
     try:
-        path.touch(mode=0o600, exist_ok=False)
-        with sqlite3.connect(path) as connection:
+        draft.touch(mode=0o600, exist_ok=False)
+        with closing(sqlite3.connect(draft)) as connection:
             connection.execute("PRAGMA journal_mode=WAL")
-        connection.close()
-    except FileExistsError:
-        raise StoreExists(f"{path} exists.") from None
+        with suppress(FileExistsError):
+            path.hardlink_to(draft)
     except (OSError, sqlite3.Error) as error:
         raise ConfigurationError(
             "KEYRACK_STORE", f"names {path}, which cannot be created: {type(error).__name__}."
         ) from None
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 def _engine(path: Path) -> Engine:
