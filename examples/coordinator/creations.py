@@ -12,9 +12,10 @@ from sqlalchemy.dialects.sqlite import insert
 
 from examples.coordinator import tables
 from examples.coordinator.call import Call
+from examples.coordinator.clock import Clock
 from examples.coordinator.database import Database, Overtaken, settled
 from examples.coordinator.job import Job
-from examples.coordinator.jobs import Clock, Jobs, add
+from examples.coordinator.jobs import Jobs, add
 from examples.coordinator.problems import Conflict
 from examples.coordinator.strict_json import canonical
 

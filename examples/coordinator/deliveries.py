@@ -15,6 +15,7 @@ from sqlalchemy import Connection, delete, select
 from sqlalchemy.dialects.sqlite import insert
 
 from examples.coordinator import tables
+from examples.coordinator.clock import Clock
 from examples.coordinator.database import Database, Overtaken, settled
 from examples.coordinator.problems import Conflict
 from examples.coordinator.signature import Delivery
@@ -40,7 +41,7 @@ Decide = Callable[[], tuple[Reply, Write | None]]
 class Deliveries:
     """The memory of webhooks."""
 
-    def __init__(self, database: Database, clock: Callable[[], datetime]):
+    def __init__(self, database: Database, clock: Clock):
         self._database = database
         self._clock = clock
 

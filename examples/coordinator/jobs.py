@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, replace
-from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, insert, select, update
@@ -12,12 +11,11 @@ from ulid import ULID
 
 from examples.coordinator import audit, tables
 from examples.coordinator.call import Call
+from examples.coordinator.clock import Clock
 from examples.coordinator.database import Database, Overtaken, settled
 from examples.coordinator.job import Job
 from examples.coordinator.problems import NotFound
 from examples.coordinator.states import Change, apply
-
-Clock = Callable[[], datetime]
 
 
 class Jobs:

@@ -27,7 +27,11 @@ class Line(logging.Formatter):
         line |= {name: vars(record)[name] for name in MEMBERS if name in vars(record)}
         if record.exc_info:
             line["error"] = self.formatException(record.exc_info)
-        return json.dumps(line, default=str)
+        return json.dumps(line, default=_written)
+
+
+def _written(value: object) -> str:
+    return value.isoformat() if isinstance(value, datetime) else str(value)
 
 
 CONFIG: dict[str, Any] = {

@@ -30,7 +30,7 @@ from examples.coordinator.states import Action, Change
 IdempotencyKey = Annotated[str | None, Header(min_length=1, max_length=128, pattern=r"^[ -~]+$")]
 
 
-def _service(request: Request) -> Service:
+async def _service(request: Request) -> Service:
     service: Service = request.app.state.service
     return service
 
@@ -113,7 +113,7 @@ def dispatch_job(
     return service.jobs.change(body.job_id, Change(Action.DISPATCH), call_of(request))
 
 
-def livez() -> Response:
+async def livez() -> Response:
     """Say that the process runs, and nothing else."""
     return Response()
 

@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Self
 
 from examples.coordinator.callers import CALLERS, PRESETS, required
+from examples.coordinator.clock import Clock, utc_now
 from examples.coordinator.creations import Creations
 from examples.coordinator.database import Database
 from examples.coordinator.jobs import Jobs
 from examples.coordinator.settings import Settings
 from examples.coordinator.webhook import Webhook
 from keyrack import ConfigurationError, KeyrackError, Policy, StaticKeys, Verifier
-
-Clock = Callable[[], datetime]
-
-
-def utc_now() -> datetime:
-    """The time, aware."""
-    return datetime.now(UTC)
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,7 +62,7 @@ class Settings:
     @property
     def static(self) -> bool:
         """Whether keys come from the environment alone."""
-        return self.store == STATIC_STORE
+        return self.store.startswith(STATIC_STORE)
 
     @classmethod
     def read(cls, environment: Mapping[str, str]) -> Settings:

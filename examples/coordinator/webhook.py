@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Mapping, Sequence
 
 from sqlalchemy import Connection
 
 from examples.coordinator import answers, audit
 from examples.coordinator.bodies import Accepted, WebhookEvent
 from examples.coordinator.call import Call
+from examples.coordinator.clock import Clock
 from examples.coordinator.database import Database
 from examples.coordinator.deliveries import Deliveries, Reply, Write
 from examples.coordinator.jobs import Jobs, add, save
@@ -25,9 +25,7 @@ Effect = tuple[str | None, Write | None]
 class Webhook:
     """The receiver. Without secrets it is switched off and takes nothing."""
 
-    def __init__(
-        self, database: Database, jobs: Jobs, *, secrets: Sequence[bytes], clock: Callable[[], datetime]
-    ):
+    def __init__(self, database: Database, jobs: Jobs, *, secrets: Sequence[bytes], clock: Clock):
         self._database = database
         self._jobs = jobs
         self._secrets = secrets

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -146,6 +147,7 @@ def test_only_the_first_variable_of_a_caller_is_mandatory(
     assert [caller.name for caller in static.read(Policy(presets=PRESETS))] == ["coordinator"]
 
 
+@cache
 def cases(prefix: str) -> set[str]:
     """The tests of a family, found by their names in the files of this folder."""
     trees = [ast.parse(path.read_text()) for path in Path(__file__).parent.glob("test_*.py")]
