@@ -10,6 +10,7 @@ import pytest
 from keyrack import pepper_file
 from keyrack.core.errors import ConfigurationError
 from keyrack.settings import Settings, variable
+from keyrack.stores.urls import public_url
 
 STRONG = "aB3dE5gH7jK9mN1pQ3rS5tU7vW9xY1zA"
 PEPPERS = f"p1:{STRONG}"
@@ -165,3 +166,17 @@ def test_missing_peppers_are_made_only_on_the_default_file_or_in_dev() -> None:
 def test_keys_in_the_environment_have_passing_peppers_in_dev() -> None:
     assert pepper_file.with_peppers(Settings.read({}, store="env:", dev=True)).peppers
     assert pepper_file.with_peppers(Settings.read({}, store="env:")).peppers is None
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("sqlite:///keyrack.db", "sqlite:///keyrack.db"),
+        ("memory:", "memory:"),
+        ("postgresql://keyrack:pa/s@s@db:5432/keys", "postgresql://…@db:5432/keys"),
+        ("s3://bucket/prefix?secret_access_key=text", "s3://bucket/prefix"),
+    ],
+)
+def test_a_url_is_shown_without_what_may_be_secret_in_it(url: str, shown: str) -> None:
+    assert public_url(url) == shown
+    assert url not in repr(Settings.read({}, store=url, counters=url))

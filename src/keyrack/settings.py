@@ -39,8 +39,9 @@ class Listener(NamedTuple):
 class Settings:
     """Everything a command or a server is configured with; read once, then handed on."""
 
-    store: str = DEFAULT_URL
-    counters: str | None = None
+    # A URL may hold a password, so no repr shows one.
+    store: str = field(default=DEFAULT_URL, repr=False)
+    counters: str | None = field(default=None, repr=False)
     """None leaves the choice to the store."""
     counters_down: str = "closed"
     """`open` lets requests pass while limits cannot be counted."""

@@ -18,7 +18,7 @@ from keyrack.stores.follower import Follower, steady
 from keyrack.stores.heads import head_of, missing_peppers
 from keyrack.stores.journal import Node
 from keyrack.stores.opened import Stores
-from keyrack.stores.urls import beside, default_counters, open_stores, sqlite_path
+from keyrack.stores.urls import beside, default_counters, open_stores, public_url, sqlite_path
 
 CLOCK_TOLERANCE = timedelta(seconds=2)
 Look = Callable[[], str]
@@ -40,7 +40,7 @@ def examine(store: str | None) -> Iterator[Finding]:
     except ConfigurationError as error:
         yield Finding("settings", False, error.detail)
         return
-    yield Finding("settings", True, f"store {settings.store}")
+    yield Finding("settings", True, f"store {public_url(settings.store)}")
     yield _look("peppers", lambda: _peppers_given(settings))
     yield _look("files", lambda: _files(settings))
     yield _look("counters", lambda: _counters(settings))
@@ -100,7 +100,7 @@ def _counters(settings: Settings) -> str:
     with closing(open_counters(url)) as counters:
         counters.peek([], datetime.now(UTC).timestamp())
     where = "in each process" if url == "memory:" else "shared by the processes of this machine"
-    return f"{url}, {where}"
+    return f"{public_url(url)}, {where}"
 
 
 def _log(stores: Stores) -> str:

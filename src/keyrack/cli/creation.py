@@ -13,7 +13,7 @@ from keyrack.core.scopes import EVERYTHING
 from keyrack.founding import found
 from keyrack.settings import Settings
 from keyrack.stores.opened import Stores
-from keyrack.stores.urls import is_static, open_stores, sqlite_path
+from keyrack.stores.urls import is_static, open_stores, public_url, sqlite_path
 from keyrack.wishes import Wish
 
 
@@ -62,6 +62,6 @@ def _found(stores: Stores, settings: Settings, made: Path | None) -> None:
 
 def _exists(settings: Settings) -> StoreExists:
     return StoreExists(
-        f"The store {settings.store} exists; nothing was changed. "
+        f"The store {public_url(settings.store)} exists; nothing was changed. "
         "Another root key: `keyrack keys mint NAME --scope '*:*'`."
     )

@@ -11,7 +11,7 @@ from keyrack.cli import display, options
 from keyrack.cli.creation import create, mint_root
 from keyrack.core.errors import ConfigurationError, StoreExists
 from keyrack.settings import Settings, variable
-from keyrack.stores.urls import is_static
+from keyrack.stores.urls import is_static, public_url
 
 
 def init(
@@ -33,7 +33,7 @@ def init(
     if as_json:
         display.show_json({"root_key": root_key})
         return
-    display.say(f"Made {settings.store}.")
+    display.say(f"Made {public_url(settings.store)}.")
     display.say(f"Root key, shown this once: {root_key}")
 
 

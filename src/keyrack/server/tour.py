@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from keyrack.settings import Settings
+from keyrack.stores.urls import public_url
 
 START_SECONDS = 10.0
 _WAIT = threading.Event()
@@ -24,7 +25,7 @@ def when_up(settings: Settings, then: Callable[[], None]) -> None:
 def say_address(settings: Settings) -> None:
     """Where the server and its documentation are."""
     base = f"http://{settings.host}:{settings.port}"
-    print(f"Keyrack serves {settings.store} at {base}, documentation at {base}/docs", flush=True)  # noqa: T201
+    print(f"Keyrack serves {public_url(settings.store)} at {base}, documentation at {base}/docs", flush=True)  # noqa: T201
 
 
 def take_tour(settings: Settings, root_key: str) -> None:

@@ -19,7 +19,7 @@ Clock = Callable[[], float]
 class Stores:
     """The storage seams of one store, opened together and closed together."""
 
-    url: str
+    url: str = field(repr=False)
     keys: Keys
     journal: Journal
     counters: Counters

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import time
 from pathlib import Path
@@ -47,6 +48,11 @@ def open_stores(
 def is_static(url: str) -> bool:
     """Whether keys come from the environment."""
     return url.startswith("env:")
+
+
+def public_url(url: str) -> str:
+    """A url as it may be shown: without its user and password, and without parameters."""
+    return re.sub(r"://.*@", "://…@", url.partition("?")[0])
 
 
 def sqlite_path(url: str) -> Path | None:
