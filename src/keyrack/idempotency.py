@@ -52,4 +52,4 @@ def remember(
 
 
 def _token(pepper: Pepper, once: Once, by: Authority, operation: str) -> bytes:
-    return pepper.marks.digest(f"{by.name}\n{operation}\n{once.key}".encode())
+    return pepper.marks.digest(f"{by.name}\n{by.tenant}\n{operation}\n{once.key}".encode())

@@ -49,14 +49,15 @@ class Issuer:
         """Make a key. Raises ValidationFailed, NotHeld, Conflict (`name_taken`), Unavailable."""
         by.require(MANAGE_KEYS)
         require_changeable(self._stores)
-        drawn = drafted(wish, key_id=new_id(), by=by, policy=self._policy, now=self._now())
-        text = _text(drawn)
-        key = replace(drawn, versions=(self._secret(text, 1),), ending=text[-4:])
 
         def change(draft: Draft) -> Minted:
+            # First of all: what was asked for a day ago may not be valid any more, and was done.
             replayed = recall(draft, self._stores, once, by, "mint")
             if replayed is not None:
                 return Minted(_existing(draft, replayed, by), None)
+            drawn = drafted(wish, key_id=new_id(), by=by, policy=self._policy, now=self._now())
+            text = _text(drawn)
+            key = replace(drawn, versions=(self._secret(text, 1),), ending=text[-4:])
             authority.check_grant(as_now(draft, by, self._now()), key)
             _require_tenant(draft, key.tenant)
             self._require_unique(draft, key, wish.unique)
@@ -124,21 +125,21 @@ class Issuer:
         )
 
     def give_up(self, *, by: Authority) -> Key:
-        """The holder ends its own key; with a secret that has an end date, that version alone."""
+        """The holder ends its own key; with a secret that has an end date, that version alone.
+
+        What has ended before it comes to the commit stays as it is.
+        """
         if by.key is None or by.secret is None:
             raise Conflict("Only the holder of a key can give it up.")
         key_id, number = by.key.id, by.secret.number
 
         def change(draft: Draft) -> Key:
+            require_changeable(self._stores)
             key = _existing(draft, key_id, by)
-            version = next(one for one in key.versions if one.number == number)
-            if version.not_after is not None:
-                ended = replace(key, versions=rotation.end_version(key.versions, number, self._now()))
-                return draft.write_key(ended, self._event(EventKind.VERSION_ENDED, by, {"version": number}))
-            revoked = replace(
-                key, status=Status.REVOKED, revoked_at=self._now(), revoked_reason="given up by its holder"
-            )
-            return draft.write_key(revoked, self._event(EventKind.KEY_REVOKED, by, {}))
+            after, kind = _given_up(key, number, self._now())
+            if after == key:
+                return key
+            return draft.write_key(self._stamped(after), self._event(kind, by, {"version": number}))
 
         return self._commit(change, urgent=True)
 
@@ -325,15 +326,33 @@ def require_changeable(stores: Stores) -> None:
 
 
 def as_now(draft: Draft, by: Authority, now: datetime) -> Authority:
-    """The giver as it is at the commit: it may have been revoked or narrowed since it was proved."""
-    if by.key is None:
+    """The giver as it is at the commit: its key may have ended or been narrowed since it was proved."""
+    if by.key is None or by.secret is None:
         return by
     holder = draft.key(by.key.id)
-    ended = holder is None or holder.status is not Status.ACTIVE
-    if holder is None or ended or (holder.expires_at is not None and holder.expires_at <= now):
+    if holder is None or not _works(holder, by.secret.number, now):
         raise NotHeld([MANAGE_KEYS])
     scopes = algebra.meet(by.scopes, holder.scopes)
     return replace(by, key=holder, scopes=scopes, grants=scopes)
+
+
+def _works(key: Key, number: int, now: datetime) -> bool:
+    """Whether this version of a key proves it, and the key is of use."""
+    expired = key.expires_at is not None and key.expires_at <= now
+    live = any(version.number == number for version in rotation.live(key.versions, now))
+    return live and key.status is Status.ACTIVE and not expired
+
+
+def _given_up(key: Key, number: int, now: datetime) -> tuple[Key, EventKind]:
+    """A key of which one version was given up: ended as a whole, unless that version has an end."""
+    version = next((one for one in rotation.live(key.versions, now) if one.number == number), None)
+    if version is None or key.status is Status.REVOKED:
+        return key, EventKind.VERSION_ENDED
+    if version.not_after is not None:
+        ended = replace(key, versions=rotation.end_version(key.versions, number, now))
+        return ended, EventKind.VERSION_ENDED
+    reason = "given up by its holder"
+    return replace(key, status=Status.REVOKED, revoked_at=now, revoked_reason=reason), EventKind.KEY_REVOKED
 
 
 def new_id() -> str:

@@ -50,7 +50,7 @@ def drafted(wish: Wish, *, key_id: str, by: Authority, policy: Policy, now: date
     read.among("prefix", prefix, policy.prefixes)
     read.among("environment", environment, policy.environments)
     read.among("role", wish.role, policy.roles)
-    read.among("preset", wish.preset, policy.presets)
+    preset = read.among("preset", wish.preset, policy.presets)
     read.among("unique", wish.unique, UNIQUE)
     owner = wish.owner if wish.owner is not None or maker is None else maker.owner
     key = Key(
@@ -60,7 +60,7 @@ def drafted(wish: Wish, *, key_id: str, by: Authority, policy: Policy, now: date
         tenant=by.tenant if wish.tenant is None else read("tenant", fields.name, wish.tenant, "tenant"),
         name=read("name", fields.name, wish.name),
         owner=None if owner is None else read("owner", fields.name, owner, "owner"),
-        scopes=read("scopes", _scopes, wish, policy),
+        scopes=read("scopes", _scopes, wish, policy.presets[preset] if preset else ()),
         preset=wish.preset,
         role=wish.role,
         expires_at=read("expires_at", expiry, wish.expires_at, now),
@@ -115,12 +115,10 @@ def no_credits(value: str | None) -> None:
         raise fields.refuse("credits", "There is no credit group of this name.")
 
 
-def _scopes(wish: Wish, policy: Policy) -> tuple[str, ...]:
+def _scopes(wish: Wish, preset: Sequence[str]) -> tuple[str, ...]:
     if wish.scopes is not None and wish.preset is not None:
         raise fields.refuse("scopes", "Give scopes or a preset, not both.")
-    if wish.preset is not None:
-        return tuple(policy.presets.get(wish.preset, ()))
-    return fields.scopes(() if wish.scopes is None else wish.scopes)
+    return tuple(preset) if wish.scopes is None else fields.scopes(wish.scopes)
 
 
 class Reader:
@@ -140,6 +138,7 @@ class Reader:
         if value is not None and not (isinstance(value, str) and value in known):
             listed = ", ".join(known) or "none is configured"
             self._messages[name] = [f"Give one of: {listed}."]
+            return None
         return value
 
     def finish(self) -> None:
