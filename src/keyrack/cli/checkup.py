@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,7 +10,10 @@ from typing import NamedTuple
 
 from keyrack.core.errors import ConfigurationError, KeyrackError, Unavailable
 from keyrack.core.events import open_entry
+from keyrack.core.model import Key
 from keyrack.core.peppers import SETTING, Peppers
+from keyrack.core.records import read_key
+from keyrack.core.rotation import live
 from keyrack.pepper_file import OTHERS, beside_store, with_peppers
 from keyrack.settings import Settings
 from keyrack.stores.counters import open_counters
@@ -18,6 +21,7 @@ from keyrack.stores.follower import Follower, steady
 from keyrack.stores.heads import head_of, missing_peppers
 from keyrack.stores.journal import Node
 from keyrack.stores.opened import Stores
+from keyrack.stores.protocols import Kind
 from keyrack.stores.urls import beside, default_counters, open_stores, public_url, sqlite_path
 
 CLOCK_TOLERANCE = timedelta(seconds=2)
@@ -58,6 +62,7 @@ def _examine_open(stores: Stores) -> Iterator[Finding]:
     follower = Follower(stores.keys, stores.peppers)
     yield _look("log", lambda: _log(stores))
     yield _look("peppers in use", lambda: _peppers_in_use(stores))
+    yield _look("old digests", lambda: _old_digests(stores))
     yield _look("records", lambda: _records(follower))
     yield _look("replica", lambda: _replica(follower))
     yield _look("clock", lambda: _clock(stores))
@@ -115,6 +120,24 @@ def _peppers_in_use(stores: Stores) -> str:
     retired = head_of(stores.keys.last(), stores.keys, stores.peppers).retired
     parts = [f"not given: {', '.join(missing)}"] if missing else ["all are given"]
     return "; ".join(parts + ([f"rotated out: {', '.join(retired)}"] if retired else []))
+
+
+def _old_digests(stores: Stores) -> str:
+    """How many keys still need a pepper that was rotated out; without any it can be taken away."""
+    retired = head_of(stores.keys.last(), stores.keys, stores.peppers).retired
+    named = [f'"pepper":"{pepper}"'.encode() for pepper in retired]
+    now = datetime.fromtimestamp(stores.clock(), UTC)
+    with stores.keys.snapshot() as snapshot:
+        bodies = (body for kind, _, body, _, _ in snapshot.records() if kind == Kind.KEY)
+        aged = (body for body in bodies if any(name in body for name in named))
+        needing = sum(_needs(read_key(body), retired, now) for body in aged)
+    if not needing:
+        return "no secret needs a pepper that was rotated out"
+    return f"{needing} keys have a secret that needs {', '.join(retired)} until it is next used"
+
+
+def _needs(key: Key, retired: Sequence[str], now: datetime) -> bool:
+    return any(version.pepper in retired for version in live(key.versions, now))
 
 
 def _records(follower: Follower) -> str:
