@@ -5,10 +5,12 @@ All limits of a request are taken in one step of Counters; a denied request keep
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from ipaddress import IPv6Network
 
+from keyrack.core.checks import Charge
 from keyrack.core.errors import Unavailable
-from keyrack.core.model import Access, Address, Allowed, Decision, Denied, Key, Limit, Reason, Tenant
+from keyrack.core.model import Access, Address, Allowed, Decision, Denied, Limit, Reason
 from keyrack.core.policy import Policy
 from keyrack.stores.counters import Counters, MemoryCounters, Spend
 
@@ -25,34 +27,12 @@ class Spender:
 
     def __init__(self, counters: Counters, policy: Policy, *, open_when_down: bool = False):
         self._counters = counters
-        self._limits = policy.limits
         self._open_when_down = open_when_down
         self._failures = Failures(policy.failure_limit) if policy.failure_limit else None
 
-    def spend(self, decision: Decision, tenant: Tenant | None, access: Access, now: float) -> Decision:
-        """The decision after its limits were charged: the same, or a refusal for `rate`."""
-        if isinstance(decision, Allowed):
-            spends = self._spends(decision.key, tenant, access.cost)
-            return self._take(decision, spends, now) if spends else decision
-        if self._failures is not None and decision.reason in FAILURES:
-            return self._failures.count(decision, access.address, now)
-        return decision
-
-    def share_failures(self, now: float) -> None:
-        """Merge the failures counted here into Counters, and learn of those counted elsewhere."""
-        if self._failures is not None:
-            self._failures.share(self._counters, now)
-
-    def _spends(self, key: Key, tenant: Tenant | None, cost: int) -> list[Spend]:
-        if not (key.limits or self._limits or (tenant and tenant.limits)):
-            return []
-        own = {limit.name for limit in key.limits}
-        defaults = (limit for limit in self._limits if limit.name not in own)
-        spends = [Spend(f"key/{key.id}/{limit.name}", limit, cost) for limit in (*key.limits, *defaults)]
-        shared = tenant.limits if tenant else ()
-        return spends + [Spend(f"tenant/{key.tenant}/{limit.name}", limit, cost) for limit in shared]
-
-    def _take(self, allowed: Allowed, spends: list[Spend], now: float) -> Decision:
+    def take(self, allowed: Allowed, charges: Sequence[Charge], access: Access, now: float) -> Decision:
+        """Charge all limits of a request: the same decision, with what is left, or a refusal for `rate`."""
+        spends = [Spend(charge.bucket, charge.limit, access.cost) for charge in charges]
         try:
             taken = self._counters.take(spends, now)
         except Unavailable:
@@ -66,6 +46,17 @@ class Spender:
             rates=taken.rates,
             retry_after=taken.retry_after,
         )
+
+    def refuse(self, denied: Denied, address: Address | None, now: float) -> Denied:
+        """Count a refused credential against its address: the same decision, or one for `rate`."""
+        if self._failures is None or denied.reason not in FAILURES:
+            return denied
+        return self._failures.count(denied, address, now)
+
+    def share_failures(self, now: float) -> None:
+        """Merge the failures counted here into Counters, and learn of those counted elsewhere."""
+        if self._failures is not None:
+            self._failures.share(self._counters, now)
 
 
 class Failures:

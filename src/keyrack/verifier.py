@@ -8,14 +8,13 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
-from keyrack.core import scopes as algebra
-from keyrack.core.checks import Question, Rule, first_refusal
-from keyrack.core.credential import MAX_LENGTH, looks_written, parse
+from keyrack.core.checks import Proved, Refused
+from keyrack.core.credential import MAX_LENGTH, looks_written, read
 from keyrack.core.http import Presented
 from keyrack.core.model import Access, Allowed, Decision, Denied, Key, Reason
 from keyrack.core.peppers import Peppers
 from keyrack.core.policy import Policy
-from keyrack.core.prepared import matching, nobody, prove
+from keyrack.core.prepared import below, matching, nobody, prove
 from keyrack.founding import found, import_static, static_callers
 from keyrack.issuer import Issuer
 from keyrack.redigesting import Redigests
@@ -32,7 +31,8 @@ DEFAULT_POLL = 0.5
 Ceiling = Callable[[Key], tuple[str, ...]]
 """What a key may do at most, by a rule of the service; memory only, asked at every decision."""
 
-_DENIED = {reason: Denied(reason) for reason in Reason}
+_REFUSED = {reason: Refused(Denied(reason)) for reason in Reason}
+_UNKNOWN = _REFUSED[Reason.UNKNOWN]
 
 
 class Verifier:
@@ -52,7 +52,9 @@ class Verifier:
     ):
         self.stores = stores
         self.policy = policy or Policy()
-        self.follower = Follower(stores.keys, stores.peppers, roles=self.policy.roles, max_stale=max_stale)
+        self.follower = Follower(
+            stores.keys, stores.peppers, self.policy, max_stale=max_stale, fixed=stores.fixed
+        )
         self.notebook = Notebook()
         self._spender = Spender(stores.counters, self.policy, open_when_down=open_when_down)
         self._redigests = Redigests(stores.peppers)
@@ -137,10 +139,15 @@ class Verifier:
         With `within`, keys of any other tenant are unknown to whoever asks.
         """
         now = self._clock()
-        decision = self._judge(presented, access, now, ceiling)
-        if within is not None and decision.key is not None and decision.key.tenant != within:
-            decision = _DENIED[Reason.UNKNOWN]
-        decision = self._spend(decision, access, now)
+        proved = self._prove(presented)
+        if ceiling is not None:
+            proved = _below(proved, ceiling)
+        if within is not None:
+            proved = _within(proved, within)
+        decision = proved.check(access, now)
+        if decision is not proved.answer or not proved.free:
+            self._redigest(decision, proved, presented)
+            decision = self._spend(decision, proved, access, now)
         self.notebook.note(decision, access.address, now, origin)
         return decision
 
@@ -157,9 +164,13 @@ class Verifier:
         A refusal is final and noted here; what passes is charged and noted by `allow`.
         """
         now = self._clock()
-        decision = self._judge(presented, replace(access, scopes=()), now, ceiling)
+        proved = self._prove(presented)
+        if ceiling is not None:
+            proved = _below(proved, ceiling)
+        decision = proved.check(replace(access, scopes=()), now)
+        self._redigest(decision, proved, presented)
         if isinstance(decision, Denied):
-            decision = self._spend(decision, access, now)
+            decision = self._spend(decision, proved, access, now)
             self.notebook.note(decision, access.address, now, origin)
         return decision
 
@@ -173,96 +184,85 @@ class Verifier:
     ) -> Decision:
         """The second half of `identify`: check the key as it is now, spend, note."""
         now = self._clock()
-        decision = self._judge_again(identified, access, now, ceiling)
-        decision = self._spend(decision, access, now)
+        proved = self._proved_before(identified)
+        if ceiling is not None:
+            proved = _below(proved, ceiling)
+        decision = proved.check(access, now)
+        decision = self._spend(decision, proved, access, now)
         self.notebook.note(decision, access.address, now, origin)
         return decision
 
     def doubt(self) -> Reason | None:
         """Why nothing can be decided now, or None: nothing configured passes nothing."""
-        if self.stores.fixed and not len(self.follower.replica):
-            return Reason.UNCONFIGURED
         return self.follower.doubt()
 
-    def _judge(self, presented: Presented, access: Access, now: float, ceiling: Ceiling | None) -> Decision:
-        doubt = self.doubt()
+    def _prove(self, presented: Presented) -> Proved | Refused:
+        """Parse, look up, prove. Whatever fails here has one public answer."""
+        doubt = self.follower.doubt()
         if doubt is not None:
-            return _DENIED[doubt]
-        credential = parse(presented)
-        if credential is None:
-            return self._judge_other(presented, access, now, ceiling)
-        prepared = self.follower.replica.find(credential.key_id)
-        if prepared is None and self.follower.replica.foreign_peppers:
-            return self._judge_foreign(credential.text, access, now, ceiling)
-        prepared = prepared or self._nobody
-        answer = prove(prepared, credential.text)
-        if answer is None:
-            return _DENIED[Reason.UNKNOWN]
-        decision = self._check(prepared.rules, answer, access, now, ceiling)
-        if prepared.aged:
-            self._note_aged(decision, credential.text)
-        return decision
+            return _REFUSED[doubt]
+        found = read(presented)
+        if found is None:
+            return self._prove_other(presented)
+        key_id, text = found
+        prepared = self.follower.replica.find(key_id)
+        if prepared is None:
+            return self._prove_by_digest(text)
+        return prove(prepared, text) or _UNKNOWN
 
-    def _judge_other(
-        self, presented: Presented, access: Access, now: float, ceiling: Ceiling | None
-    ) -> Decision:
-        """Decide where there is no text of our form: on none at all, or on a foreign one."""
+    def _prove_other(self, presented: Presented) -> Proved | Refused:
+        """Where there is no text of our form: nothing was presented, or a foreign text."""
         if isinstance(presented, Reason):
-            return _DENIED[presented]
+            return _REFUSED[presented]
         if not self.follower.replica.foreign_peppers or not _may_be_foreign(presented):
-            return _DENIED[Reason.MALFORMED]
-        return self._judge_foreign(presented.encode("ascii"), access, now, ceiling)
+            return _REFUSED[Reason.MALFORMED]
+        return self._prove_by_digest(presented.encode("ascii"))
 
-    def _judge_foreign(self, text: bytes, access: Access, now: float, ceiling: Ceiling | None) -> Decision:
-        """Decide on a text that is found by its digest: a foreign one, or a static key of our own form."""
+    def _prove_by_digest(self, text: bytes) -> Proved | Refused:
+        """Where no id is known: a foreign text, or a static key of our own form; else nobody's text."""
         replica = self.follower.replica
+        if not replica.foreign_peppers:
+            return prove(self._nobody, text) or _UNKNOWN
         for pepper in replica.foreign_peppers:
             digest = self._peppers[pepper].index.digest(text)
             prepared = replica.find_foreign(digest) or self._nobody
-            answer = matching(prepared.foreign, digest)
-            if answer is not None:
-                decision = self._check(prepared.rules, answer, access, now, ceiling)
-                self._note_aged(decision, text)
-                return decision
-        return _DENIED[Reason.UNKNOWN]
+            proved = matching(prepared.foreign, digest)
+            if proved is not None:
+                return proved
+        return _UNKNOWN
 
-    def _judge_again(
-        self, identified: Allowed, access: Access, now: float, ceiling: Ceiling | None
-    ) -> Decision:
-        """Decide on a key that was proved before, as it is now."""
+    def _proved_before(self, identified: Allowed) -> Proved | Refused:
+        """The version that was proved then, as it is now."""
         doubt = self.doubt()
         if doubt is not None:
-            return _DENIED[doubt]
+            return _REFUSED[doubt]
         prepared = self.follower.replica.find(identified.key.id) or self._nobody
-        for answer in prepared.answers:
-            if answer.secret.number == identified.secret.number:
-                return self._check(prepared.rules, answer, access, now, ceiling)
-        return _DENIED[Reason.UNKNOWN]
+        number = identified.secret.number
+        found = (version for version in prepared.versions if version.answer.secret.number == number)
+        return next(found, _UNKNOWN)
 
-    def _check(
-        self,
-        rules: tuple[Rule, ...],
-        answer: Allowed,
-        access: Access,
-        now: float,
-        ceiling: Ceiling | None,
-    ) -> Decision:
-        if ceiling is not None:
-            answer = answer._replace(scopes=algebra.meet(answer.scopes, ceiling(answer.key)))
-        key, secret, scopes, _ = answer
-        tenant = self.follower.replica.tenants.get(key.tenant)
-        question = Question(key, secret, access, now, tenant, scopes, self.policy.prefixes)
-        return first_refusal(rules, question) or answer
+    def _spend(self, decision: Decision, proved: Proved | Refused, access: Access, now: float) -> Decision:
+        if isinstance(decision, Denied):
+            return self._spender.refuse(decision, access.address, now)
+        if isinstance(proved, Refused) or not proved.charges:
+            return decision
+        return self._spender.take(decision, proved.charges, access, now)
 
-    def _note_aged(self, decision: Decision, text: bytes) -> None:
+    def _redigest(self, decision: Decision, proved: Proved | Refused, presented: str) -> None:
         """Have a version digested anew that has just passed and whose pepper was rotated out."""
-        if isinstance(decision, Allowed) and decision.secret.pepper in self.follower.replica.head.retired:
-            self._redigests.note(decision.key, decision.secret, text)
+        if isinstance(proved, Refused) or not proved.aged or isinstance(decision, Denied):
+            return
+        if decision.secret.pepper in self.follower.replica.head.retired:
+            self._redigests.note(decision.key, decision.secret, presented.encode("ascii"))
 
-    def _spend(self, decision: Decision, access: Access, now: float) -> Decision:
-        key = decision.key
-        tenant = self.follower.replica.tenants.get(key.tenant) if key else None
-        return self._spender.spend(decision, tenant, access, now)
+
+def _below(proved: Proved | Refused, ceiling: Ceiling) -> Proved | Refused:
+    return proved if isinstance(proved, Refused) else below(proved, ceiling(proved.key))
+
+
+def _within(proved: Proved | Refused, tenant: str) -> Proved | Refused:
+    known = isinstance(proved, Refused) or proved.key.tenant == tenant
+    return proved if known else _UNKNOWN
 
 
 def _may_be_foreign(text: str) -> bool:

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from ipaddress import ip_network
 
 import pytest
+from asking import Question, first_refusal
 from drawing import (
     LIVE,
     NOW,
@@ -32,7 +33,7 @@ from keyrack.core.authority import (
     check_grant,
     check_own,
 )
-from keyrack.core.checks import CHECKS, Question, first_refusal
+from keyrack.core.checks import CHECKS
 from keyrack.core.errors import NotHeld, SecretDated
 from keyrack.core.model import Access, Allowed, Key, Limit, Secret, Status, Tenant, VersionState
 from keyrack.core.scopes import meet

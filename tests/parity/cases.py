@@ -11,7 +11,7 @@ from guards.bed import BY, PEER, Bed
 
 from keyrack import Access, Limit, Policy, Reason, Verifier
 from keyrack.core.errors import Unavailable
-from keyrack.core.model import Decision, Denied
+from keyrack.core.model import Allowed, Decision, Denied
 from keyrack.founding import found
 from keyrack.guards import Row
 from keyrack.spending import Spender
@@ -112,12 +112,12 @@ def scope() -> World:
 class NoCredits(Spender):
     """A spender whose every balance is empty."""
 
-    def spend(self, decision: Decision, *rest: Any) -> Decision:
-        return Denied(Reason.CREDITS, decision.key, details={"balance": 0})
+    def take(self, allowed: Allowed, *rest: Any) -> Decision:
+        return Denied(Reason.CREDITS, allowed.key, details={"balance": 0})
 
 
 def no_credits() -> World:
-    bed = Bed()
+    bed = Bed(Policy(limits=(Limit("burst", 1, 60),)))
     bed.verifier._spender = NoCredits(bed.verifier.stores.counters, Policy())
     return presented(bed, bed.text("logs:read"))
 

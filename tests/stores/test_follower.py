@@ -65,7 +65,7 @@ class Bed:
 
     def seen(self, key_id: str) -> Key | None:
         prepared = self.follower.replica.find(key_id)
-        return prepared.answers[0].key if prepared else None
+        return prepared.versions[0].key if prepared else None
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """The rules of a decision on a proved key: an ordered tuple of pure functions; the first refusal wins.
 
 A rule knows only what it is handed. Most keys cannot be refused by most rules (they have no expiry,
-no networks …), so `rules_for` picks, once for each record, those that can apply to it.
+no networks …), so `rules_for` picks, once for each version, those that can apply to it.
 """
 
 from __future__ import annotations
@@ -9,112 +9,152 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 from keyrack.core import scopes as algebra
-from keyrack.core.model import Access, Denied, Key, Reason, Secret, Status, Tenant, VersionState
+from keyrack.core.model import (
+    Access,
+    Allowed,
+    Decision,
+    Denied,
+    Key,
+    Limit,
+    Reason,
+    Secret,
+    Status,
+    Tenant,
+    VersionState,
+)
 from keyrack.core.rotation import RECOGNISED_FOR, is_live
 
 
-@dataclass(slots=True)  # not frozen: one is made for every decision, and frozen ones take four times as long
-class Question:
-    """One proved credential, what is asked of it, and everything a rule may look at. Nobody changes it."""
+class Charge(NamedTuple):
+    """A limit that each passing request is charged to, and the bucket that it is counted in."""
+
+    bucket: str
+    limit: Limit
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A text that proves no version of any key, or none at all."""
+
+    answer: Denied
+    free: bool = False
+
+    def check(self, access: Access, at: float) -> Decision:
+        """The refusal, whatever is asked."""
+        return self.answer
+
+
+@dataclass(frozen=True, slots=True)
+class Proved:
+    """One version of a key, and all that is known of it before anything is asked: see `prepare`."""
 
     key: Key
-    secret: Secret
-    access: Access
-    at: float
-    """Unix seconds, by the store's time."""
     tenant: Tenant | None
     """None when the tenant's record is missing: unknown never means not suspended."""
-    scopes: tuple[str, ...]
-    """The key's scopes, met with the ceilings of its role and of the guard."""
     prefixes: tuple[str, ...]
-    """Those that the store's policy accepts, where the access names none."""
+    """Those that the store's policy accepts, where an access names none."""
+    answer: Allowed
+    """What stands unless a rule refuses. Its scopes are the key's, met with every ceiling."""
+    scopes: frozenset[str]
+    """Those of the answer, to be found quickly."""
+    rules: tuple[Rule, ...]
+    """Those that can refuse this version."""
+    charges: tuple[Charge, ...]
+    aged: bool
+    """Whether its digest is under another pepper than the first."""
+    free: bool
+    """Whether its answer entails nothing more: no limit is charged and no digest is renewed."""
 
-    @property
-    def now(self) -> datetime:
-        """The time, made when a rule asks for it: most keys have no rule that does."""
-        return datetime.fromtimestamp(self.at, UTC)
+    def check(self, access: Access, at: float) -> Decision:
+        """The refusal of the first rule that refuses, or the answer that stands when none does."""
+        for rule in self.rules:
+            denied = rule(self, access, at)
+            if denied is not None:
+                return denied
+        return self.answer
 
 
-Rule = Callable[[Question], Denied | None]
+Rule = Callable[[Proved, Access, float], Denied | None]
+"""What was proved, what is asked of it, and the time: Unix seconds by the store's clock."""
 
 
-def not_forgotten(question: Question) -> Denied | None:
+def not_forgotten(proved: Proved, access: Access, at: float) -> Denied | None:
     """A version that ended 30 days ago is no longer told from an unknown text."""
-    not_after = question.secret.not_after
-    if not_after is None or question.now < not_after + RECOGNISED_FOR:
+    not_after = proved.answer.secret.not_after
+    if not_after is None or _time(at) < not_after + RECOGNISED_FOR:
         return None
     return Denied(Reason.UNKNOWN)
 
 
-def not_revoked(question: Question) -> Denied | None:
+def not_revoked(proved: Proved, access: Access, at: float) -> Denied | None:
     """Revocation is final."""
-    return _refuse(question, Reason.REVOKED) if question.key.status is Status.REVOKED else None
+    return _refuse(proved, Reason.REVOKED) if proved.key.status is Status.REVOKED else None
 
 
-def not_disabled(question: Question) -> Denied | None:
+def not_disabled(proved: Proved, access: Access, at: float) -> Denied | None:
     """Disabled keys can be enabled again."""
-    return _refuse(question, Reason.DISABLED) if question.key.status is Status.DISABLED else None
+    return _refuse(proved, Reason.DISABLED) if proved.key.status is Status.DISABLED else None
 
 
-def not_expired(question: Question) -> Denied | None:
+def not_expired(proved: Proved, access: Access, at: float) -> Denied | None:
     """A key works until the instant of its expiry."""
-    expires_at = question.key.expires_at
-    return _refuse(question, Reason.EXPIRED) if expires_at and question.now >= expires_at else None
+    expires_at = proved.key.expires_at
+    return _refuse(proved, Reason.EXPIRED) if expires_at and _time(at) >= expires_at else None
 
 
-def not_rotated_out(question: Question) -> Denied | None:
+def not_rotated_out(proved: Proved, access: Access, at: float) -> Denied | None:
     """A secret works while it is live, the primary or within its grace."""
-    return None if is_live(question.secret, question.now) else _refuse(question, Reason.RETIRED)
+    return None if is_live(proved.answer.secret, _time(at)) else _refuse(proved, Reason.RETIRED)
 
 
-def in_environment(question: Question) -> Denied | None:
+def in_environment(proved: Proved, access: Access, at: float) -> Denied | None:
     """A key of another environment or prefix is as good as none; this tells the holder nothing."""
-    key, access = question.key, question.access
-    prefixes = access.prefixes or question.prefixes
+    key = proved.key
+    prefixes = access.prefixes or proved.prefixes
     if key.environment in access.environments and key.prefix in prefixes:
         return None
     return Denied(Reason.UNKNOWN)
 
 
-def in_tenant(question: Question) -> Denied | None:
+def in_tenant(proved: Proved, access: Access, at: float) -> Denied | None:
     """The tenant comes from the key; a request that names another is refused."""
-    named = question.access.tenant
-    return None if named is None or named == question.key.tenant else _refuse(question, Reason.TENANT)
+    named = access.tenant
+    return None if named is None or named == proved.key.tenant else _refuse(proved, Reason.TENANT)
 
 
-def tenant_in_service(question: Question) -> Denied | None:
+def tenant_in_service(proved: Proved, access: Access, at: float) -> Denied | None:
     """A tenant is suspended by service, as a whole (`workspace`), or outside its dates."""
-    tenant = question.tenant
+    tenant = proved.tenant
     if tenant is None:
-        return _refuse(question, Reason.STORE_DOWN)
-    if tenant.deleted_at or tenant.starts_at or tenant.ends_at or tenant.suspended:
-        return _suspended(question, tenant)
+        return _refuse(proved, Reason.STORE_DOWN)
+    now = _time(at)
+    started = tenant.starts_at is None or now >= tenant.starts_at
+    ended = tenant.ends_at is not None and now >= tenant.ends_at
+    if tenant.deleted_at or ended or not started:
+        return _refuse(proved, Reason.SUSPENDED, service="workspace")
+    for service in ("workspace", access.service):
+        if service in tenant.suspended:
+            return _refuse(proved, Reason.SUSPENDED, service=service)
     return None
 
 
-def from_network(question: Question) -> Denied | None:
+def from_network(proved: Proved, access: Access, at: float) -> Denied | None:
     """A key with networks is used from them only; an unknown address is outside all of them."""
-    networks, address = question.key.networks, question.access.address
+    networks, address = proved.key.networks, access.address
     if not networks or (address is not None and any(address in network for network in networks)):
         return None
-    return _refuse(question, Reason.NETWORK)
+    return _refuse(proved, Reason.NETWORK)
 
 
-def holds_scopes(question: Question) -> Denied | None:
+def holds_scopes(proved: Proved, access: Access, at: float) -> Denied | None:
     """Every scope that the access asks for must be covered."""
-    for wanted in question.access.scopes:
-        if wanted not in question.scopes:
-            break
-    else:
-        return None
-    missing = algebra.missing(question.scopes, question.access.scopes)
-    if not missing:
-        return None
-    return _refuse(
-        question, Reason.SCOPE, required_scopes=list(question.access.scopes), missing_scopes=list(missing)
-    )
+    for wanted in access.scopes:
+        if wanted not in proved.scopes:
+            return _missing(proved, access.scopes)
+    return None
 
 
 CHECKS: tuple[Rule, ...] = (
@@ -130,45 +170,40 @@ CHECKS: tuple[Rule, ...] = (
     holds_scopes,
 )
 
-_CAN_REFUSE: dict[Rule, Callable[[Key], bool]] = {
-    not_forgotten: lambda key: any(version.not_after for version in key.versions),
-    not_revoked: lambda key: key.status is Status.REVOKED,
-    not_disabled: lambda key: key.status is Status.DISABLED,
-    not_expired: lambda key: key.expires_at is not None,
-    not_rotated_out: lambda key: not all(_is_undated(version) for version in key.versions),
-    from_network: lambda key: bool(key.networks),
+_CAN_REFUSE: dict[Rule, Callable[[Key, Secret, Tenant | None], bool]] = {
+    not_forgotten: lambda key, secret, tenant: secret.not_after is not None,
+    not_revoked: lambda key, secret, tenant: key.status is Status.REVOKED,
+    not_disabled: lambda key, secret, tenant: key.status is Status.DISABLED,
+    not_expired: lambda key, secret, tenant: key.expires_at is not None,
+    not_rotated_out: lambda key, secret, tenant: not _is_undated(secret),
+    tenant_in_service: lambda key, secret, tenant: tenant is None or _is_restricted(tenant),
+    from_network: lambda key, secret, tenant: bool(key.networks),
 }
 
 
-def rules_for(key: Key) -> tuple[Rule, ...]:
-    """The rules that can refuse this key, in their order."""
-    return tuple(rule for rule in CHECKS if rule not in _CAN_REFUSE or _CAN_REFUSE[rule](key))
+def rules_for(key: Key, secret: Secret, tenant: Tenant | None) -> tuple[Rule, ...]:
+    """The rules that can refuse this version of a key, in their order."""
+    return tuple(rule for rule in CHECKS if rule not in _CAN_REFUSE or _CAN_REFUSE[rule](key, secret, tenant))
 
 
-def first_refusal(rules: tuple[Rule, ...], question: Question) -> Denied | None:
-    """The answer of the first rule that refuses, or None when all of them let it pass."""
-    for rule in rules:
-        denied = rule(question)
-        if denied is not None:
-            return denied
-    return None
+def _missing(proved: Proved, wanted: tuple[str, ...]) -> Denied | None:
+    missing = algebra.missing(proved.answer.scopes, wanted)
+    if not missing:
+        return None
+    return _refuse(proved, Reason.SCOPE, required_scopes=list(wanted), missing_scopes=list(missing))
 
 
-def _suspended(question: Question, tenant: Tenant) -> Denied | None:
-    now = question.now
-    started = tenant.starts_at is None or now >= tenant.starts_at
-    ended = tenant.ends_at is not None and now >= tenant.ends_at
-    if tenant.deleted_at or ended or not started:
-        return _refuse(question, Reason.SUSPENDED, service="workspace")
-    for service in ("workspace", question.access.service):
-        if service in tenant.suspended:
-            return _refuse(question, Reason.SUSPENDED, service=service)
-    return None
+def _is_undated(secret: Secret) -> bool:
+    return secret.state is VersionState.LIVE and secret.not_after is None
 
 
-def _is_undated(version: Secret) -> bool:
-    return version.state is VersionState.LIVE and version.not_after is None
+def _is_restricted(tenant: Tenant) -> bool:
+    return bool(tenant.suspended or tenant.starts_at or tenant.ends_at or tenant.deleted_at)
 
 
-def _refuse(question: Question, reason: Reason, **details: object) -> Denied:
-    return Denied(reason, question.key, question.secret, details)
+def _time(at: float) -> datetime:
+    return datetime.fromtimestamp(at, UTC)
+
+
+def _refuse(proved: Proved, reason: Reason, **details: object) -> Denied:
+    return Denied(reason, proved.key, proved.answer.secret, details)

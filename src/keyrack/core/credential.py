@@ -19,18 +19,19 @@ ENVIRONMENT = re.compile(r"[a-z][a-z0-9]{0,15}")
 SCANNER_PATTERN = r"\b[a-z][a-z0-9]{1,15}_[a-z][a-z0-9]{0,15}_[0-9A-Za-z]{50}\b"
 """What a secret scanner looks for; the checksum tells a key from a look-alike."""
 
-_HEAD = re.compile(rf"({PREFIX.pattern})_({ENVIRONMENT.pattern})_")
-_BEHIND_ID = SECRET_LENGTH + CHECKSUM_LENGTH
+_HEAD_PATTERN = re.compile(rf"({PREFIX.pattern})_({ENVIRONMENT.pattern})_")
+_HEAD, _BODY = slice(None, -BODY_LENGTH), slice(-BODY_LENGTH, None)
+_ID = slice(-BODY_LENGTH, ID_LENGTH - BODY_LENGTH)
+_CHECKED, _CHECKSUM = slice(None, -CHECKSUM_LENGTH), slice(-CHECKSUM_LENGTH, None)
+"""The parts of a text, counted from its end."""
 _KEY_ID = re.compile(rf"[0-9A-Za-z]{{{ID_LENGTH}}}")
-_PLACES: tuple[tuple[int, ...], ...] = tuple(
-    tuple(max(ALPHABET.find(chr(byte)), 0) * 62**place for byte in range(128))
-    for place in reversed(range(CHECKSUM_LENGTH))
+_1ST, _2ND, _3RD, _4TH, _5TH, _6TH = (
+    tuple(max(ALPHABET.find(chr(byte)), 0) * 62**place for byte in range(128)) for place in (5, 4, 3, 2, 1, 0)
 )
 """What each byte is worth in each place of a checksum."""
 _MAX_HEADS = 64
-_heads: dict[str, tuple[str, str]] = {}
-"""Prefix and environment of what stands before the body, as they were met: a service sees a handful."""
-_new = tuple.__new__
+_heads: set[str] = set()
+"""What stood before the body of keys met so far; a service sees a handful."""
 
 
 class Credential(NamedTuple):
@@ -53,17 +54,24 @@ def write(prefix: str, environment: str, key_id: str, secret: str) -> str:
 
 def parse(text: str) -> Credential | None:
     """The credential that this text is, or None when its form or its checksum is wrong."""
+    found = read(text)
+    if found is None:
+        return None
+    prefix, environment, _ = text.split("_")
+    return Credential(prefix, environment, *found)
+
+
+def read(text: str) -> tuple[str, bytes] | None:
+    """The key id and the bytes of a text that parses: all that a decision needs of it, and quickly."""
     if len(text) > MAX_LENGTH or not text.isascii():
         return None
     data = text.encode()
-    if not data[-BODY_LENGTH:].isalnum():
+    if not data[_BODY].isalnum() or (text[_HEAD] not in _heads and not _learn(text[_HEAD])):
         return None
-    head = _heads.get(text[:-BODY_LENGTH]) or _read_head(text[:-BODY_LENGTH])
-    if head is None or _value(data[-CHECKSUM_LENGTH:]) != zlib.crc32(data[:-CHECKSUM_LENGTH]):
+    a, b, c, d, e, f = data[_CHECKSUM]
+    if _1ST[a] + _2ND[b] + _3RD[c] + _4TH[d] + _5TH[e] + _6TH[f] != zlib.crc32(data[_CHECKED]):
         return None
-    prefix, environment = head
-    # Not Credential(…): its generated constructor would take a tenth of a decision.
-    return _new(Credential, (prefix, environment, text[-BODY_LENGTH:-_BEHIND_ID], data))
+    return text[_ID], data
 
 
 def is_key_id(text: str) -> bool:
@@ -73,12 +81,12 @@ def is_key_id(text: str) -> bool:
 
 def looks_written(text: str) -> bool:
     """Whether text has the shape of our keys, whatever its checksum; such text is never foreign."""
-    body = text[-BODY_LENGTH:]
+    body = text[_BODY]
     return (
         len(body) == BODY_LENGTH
         and body.isascii()
         and body.isalnum()
-        and _HEAD.fullmatch(text[:-BODY_LENGTH]) is not None
+        and _HEAD_PATTERN.fullmatch(text[_HEAD]) is not None
     )
 
 
@@ -91,18 +99,10 @@ def checksum(data: bytes) -> str:
     return digits
 
 
-def _read_head(text: str) -> tuple[str, str] | None:
-    found = _HEAD.fullmatch(text)
-    if found is None:
-        return None
-    head = found[1], found[2]
+def _learn(text: str) -> bool:
+    if _HEAD_PATTERN.fullmatch(text) is None:
+        return False
     # Only what has the form of a head is kept: other text may be a part of somebody's secret.
     if len(_heads) < _MAX_HEADS:
-        _heads[text] = head
-    return head
-
-
-def _value(digits: bytes) -> int:
-    first, second, third, fourth, fifth, sixth = _PLACES
-    a, b, c, d, e, f = digits
-    return first[a] + second[b] + third[c] + fourth[d] + fifth[e] + sixth[f]
+        _heads.add(text)
+    return True

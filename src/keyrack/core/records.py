@@ -11,6 +11,7 @@ from base64 import b64decode, b64encode
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from ipaddress import ip_network
+from sys import intern
 from typing import Any
 
 from keyrack.core.model import Key, Limit, Secret, Status, Tenant, VersionState
@@ -52,12 +53,12 @@ def read_key(body: bytes) -> Key:
     del record["format"]
     return Key(
         id=record.pop("id"),
-        prefix=record.pop("prefix"),
-        environment=record.pop("environment"),
+        prefix=intern(record.pop("prefix")),
+        environment=intern(record.pop("environment")),
         tenant=record.pop("tenant"),
         name=record.pop("name"),
         owner=record.pop("owner", None),
-        scopes=tuple(record.pop("scopes", ())),
+        scopes=tuple(map(intern, record.pop("scopes", ()))),
         preset=record.pop("preset", None),
         role=record.pop("role", None),
         status=Status(record.pop("status", Status.ACTIVE)),

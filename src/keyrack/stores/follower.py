@@ -11,12 +11,13 @@ import hashlib
 import json
 import threading
 import time
+from functools import partial
 
 from keyrack.core.errors import KeyrackError, Tampered, Unavailable
 from keyrack.core.events import Event, EventKind, Head, open_entry
 from keyrack.core.model import Reason
 from keyrack.core.peppers import Peppers
-from keyrack.core.prepared import Roles
+from keyrack.core.policy import Policy
 from keyrack.stores.heads import head_of, missing_peppers
 from keyrack.stores.protocols import Excerpt, Keys, Kind, Record
 from keyrack.stores.replica import Replica
@@ -26,28 +27,32 @@ DEFAULT_MAX_STALE = 30.0
 NEVER = float("-inf")
 
 
-def steady() -> float:
-    """Seconds on a clock that nobody sets and that runs on while the machine is suspended."""
-    return time.clock_gettime(_CLOCK)
-
-
-_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+steady = partial(time.clock_gettime, getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
+"""Seconds on a clock that nobody sets and that runs on while the machine is suspended."""
 
 
 class Follower:
     """Loads a replica and moves it along the log. One thread at a time polls; any thread may read."""
 
     def __init__(
-        self, keys: Keys, peppers: Peppers, *, roles: Roles | None = None, max_stale: float | None = None
+        self,
+        keys: Keys,
+        peppers: Peppers,
+        policy: Policy | None = None,
+        *,
+        max_stale: float | None = None,
+        fixed: bool = False,
     ):
         self._keys = keys
         self._peppers = peppers
-        self._roles = roles or {}
+        self._policy = policy or Policy()
+        self._fixed = fixed
         self._turn = threading.Lock()
         self._max_stale_here = max_stale
         self._refused = False
+        self._unconfigured = False
         self._behind = True
-        self.replica = Replica(peppers, self._roles)
+        self.replica = Replica(peppers, self._policy)
         self.max_stale = DEFAULT_MAX_STALE
         """Seconds; the store's own, or less where this node was told less."""
         self.confirmed_at = NEVER
@@ -86,6 +91,8 @@ class Follower:
         """Why nothing may be decided from the replica at this moment, or None."""
         if self._refused:
             return Reason.STORE_DOWN
+        if self._unconfigured:
+            return Reason.UNCONFIGURED
         return None if steady() - self.confirmed_at <= self.max_stale else Reason.STALE
 
     def _load(self) -> None:
@@ -96,10 +103,12 @@ class Follower:
             if last is None:
                 raise Unavailable("The store is empty; `keyrack init` makes its first key.")
             head = head_of(last, self._keys, self._peppers)
-            replica = Replica(self._peppers, self._roles)
+            replica = Replica(self._peppers, self._policy)
             replica.load(snapshot, head, needed_peppers=missing)
         self.max_stale = self._allowed_staleness(head)
         self.replica, self.confirmed_at = replica, sent
+        # A store that cannot change and has no key will never pass anybody: that is our own trouble.
+        self._unconfigured = self._fixed and not len(replica)
         self._refused, self.trouble = False, None
 
     def _follow(self) -> None:

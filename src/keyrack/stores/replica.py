@@ -6,6 +6,7 @@ fit. It changes by the log alone, and only in the thread that follows.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable
 from itertools import chain
 
@@ -14,7 +15,8 @@ from keyrack.core.errors import Tampered
 from keyrack.core.events import EMPTY, SUM_MODULUS, Head, fingerprint
 from keyrack.core.model import Key, Tenant, VersionState
 from keyrack.core.peppers import Pepper, Peppers
-from keyrack.core.prepared import Prepared, Roles, prepare
+from keyrack.core.policy import Policy
+from keyrack.core.prepared import Prepared, prepare
 from keyrack.stores.protocols import Kind, Record, Snapshot
 from keyrack.stores.sealing import authenticate, refuse_retired
 
@@ -23,11 +25,12 @@ MAX_PREPARED = 50_000
 
 
 class Replica:
-    """The keys and tenants of a store as of `head`; `roles` are the ceilings that keys name."""
+    """The keys and tenants of a store as of `head`."""
 
-    def __init__(self, peppers: Peppers, roles: Roles):
+    def __init__(self, peppers: Peppers, policy: Policy):
         self._peppers = peppers
-        self._roles = roles
+        self._policy = policy
+        self._changing = threading.Lock()
         self._bodies: dict[str, bytes] = {}
         self._prepared: dict[str, Prepared] = {}
         self._foreign: dict[bytes, str] = {}
@@ -115,15 +118,20 @@ class Replica:
 
     def _take(self, kind: str, record_id: str, body: bytes) -> None:
         if kind == Kind.TENANT:
-            self._tenant_bodies[record_id] = body
-            self.tenants[record_id] = records.read_tenant(body)
+            self._take_tenant(record_id, body)
             return
-        # The body first: a reader that prepared the old one in between sees that it is gone.
-        self._bodies[record_id] = body
-        self._prepared.pop(record_id, None)
+        with self._changing:
+            self._bodies[record_id] = body
+            self._prepared.pop(record_id, None)
         # Foreign texts are found by digest, so that table is always whole; others parse on first use.
         if record_id in self._foreign_of or b'"foreign":true' in body:
             self._index(records.read_key(body))
+
+    def _take_tenant(self, tenant_id: str, body: bytes) -> None:
+        with self._changing:
+            self._tenant_bodies[tenant_id] = body
+            self.tenants[tenant_id] = records.read_tenant(body)
+            self._prepared.clear()
 
     def _index(self, key: Key) -> None:
         for digest in self._foreign_of.pop(key.id, ()):
@@ -136,13 +144,18 @@ class Replica:
 
     def _prepare(self, key_id: str) -> Prepared | None:
         while (body := self._bodies.get(key_id)) is not None:
-            prepared = prepare(records.read_key(body), self._peppers, self._roles)
-            if len(self._prepared) >= MAX_PREPARED:
-                # Not one by one: another thread may change the dict between two steps of a walk.
-                self._prepared.clear()
-            self._prepared[key_id] = prepared
-            # The follower may have put a newer body in its place meanwhile, a revocation perhaps.
-            if self._bodies.get(key_id) is body:
-                return prepared
-            self._prepared.pop(key_id, None)
+            key = records.read_key(body)
+            tenant = self.tenants.get(key.tenant)
+            prepared = prepare(key, tenant, self._peppers, self._policy)
+            with self._changing:
+                # The follower may have put newer ones in their place meanwhile, a revocation perhaps.
+                # It holds the lock while it does, so what is kept is never older than the records.
+                if self._bodies.get(key_id) is body and self.tenants.get(key.tenant) is tenant:
+                    self._keep(key_id, prepared)
+                    return prepared
         return None
+
+    def _keep(self, key_id: str, prepared: Prepared) -> None:
+        if len(self._prepared) >= MAX_PREPARED:
+            self._prepared.clear()
+        self._prepared[key_id] = prepared
