@@ -14,7 +14,8 @@ EVERYTHING = "*:*"
 MAX_SCOPES = 100
 MAX_LENGTH = 200
 _SEGMENT = r"(?:[A-Za-z0-9][A-Za-z0-9_.-]{0,63}|\*)"
-_SCOPE = re.compile(rf"{_SEGMENT}(?:/{_SEGMENT}){{0,7}}:(?:[a-z][a-z0-9_-]{{0,31}}|\*)")
+PATTERN = rf"{_SEGMENT}(?:/{_SEGMENT}){{0,7}}:(?:[a-z][a-z0-9_-]{{0,31}}|\*)"
+_SCOPE = re.compile(PATTERN)
 
 
 def is_scope(text: str) -> bool:

@@ -5,18 +5,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from importlib.metadata import version
 
 from fastapi import FastAPI
 
 from keyrack.guards.asgi import Guard
-from keyrack.server.bodies import StrictBodies
 from keyrack.server.dependencies import Services
 from keyrack.server.failures import handle_failures
 from keyrack.server.front import Front
 from keyrack.server.hot import QUIET_PATHS, HotPaths
 from keyrack.server.metrics import Metrics
-from keyrack.server.openapi import describe
+from keyrack.server.openapi import describe, operation_id
 from keyrack.server.routes import audit, health, keys, me, pages, tenants
+from keyrack.server.strict import StrictRequests
 from keyrack.server.table import ROWS
 from keyrack.server.wire import App
 from keyrack.settings import Settings
@@ -31,7 +32,7 @@ def create_app(settings: Settings, verifier: Verifier) -> App:
     """The application on an open Verifier, which it closes when it shuts down."""
     metrics = Metrics(verifier)
     api = management_api(verifier, metrics)
-    guard = Guard(StrictBodies(api), verifier, ROWS, realm=REALM, trusted_proxies=settings.trusted_proxies)
+    guard = Guard(StrictRequests(api), verifier, ROWS, realm=REALM, trusted_proxies=settings.trusted_proxies)
     hot = HotPaths(guard, verifier, trusted_proxies=settings.trusted_proxies, realm=REALM)
     return Front(hot, internal_app=api, internal=settings.internal, quiet=QUIET_PATHS)
 
@@ -48,11 +49,13 @@ def management_api(verifier: Verifier, metrics: Metrics) -> FastAPI:
 
     api = FastAPI(
         title="Keyrack",
+        version=version("keyrack"),
         description="Issue, verify, scope, limit, rotate and revoke API keys.",
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        generate_unique_id_function=operation_id,
     )
     issuer = verifier.issuer()
     api.state.verifier = verifier

@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from fastapi import Depends, Header, Query, Request
+from fastapi import Depends, Header, Request
+from pydantic import Field
 
 from keyrack.core.authority import Authority
-from keyrack.core.errors import InvalidRequest
 from keyrack.core.model import Key
 from keyrack.issuer import Issuer
 from keyrack.presenting import key_json
 from keyrack.stores.opened import Stores
 from keyrack.tenancy import Tenants
 
-_CURSOR = re.compile(r"[0-9]{1,18}")
-_ETAG = re.compile(r'"([0-9]{1,18})"')
-_ONCE = re.compile(r"[!-~]{1,128}")
+ETag = Annotated[
+    str,
+    Field(
+        pattern=r'^(\*|"[0-9]{1,18}")$',
+        description="Change nothing unless this is its `ETag`.",
+        examples=['"17"'],
+    ),
+]
+Token = Annotated[
+    str, Field(pattern=r"^[!-~]{1,128}$", description="Do this once, however often it is sent within a day.")
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,31 +61,16 @@ def _raw_body(request: Request) -> bytes:
     return body
 
 
-def _cursor(cursor: Annotated[str | None, Query(max_length=64)] = None) -> int | None:
-    if cursor is not None and _CURSOR.fullmatch(cursor) is None:
-        raise InvalidRequest("This cursor was not given by this list; start without one.")
-    return None if cursor is None else int(cursor)
+def _if_match(if_match: Annotated[ETag | None, Header()] = None) -> int | None:
+    return None if if_match in (None, "*") else int(if_match.strip('"'))
 
 
-def _if_match(if_match: Annotated[str | None, Header()] = None) -> int | None:
-    if if_match is None or if_match.strip() == "*":
-        return None
-    found = _ETAG.fullmatch(if_match.strip())
-    if found is None:
-        raise InvalidRequest('If-Match takes one ETag of this resource, such as "17".')
-    return int(found[1])
-
-
-def _once_header(idempotency_key: Annotated[str | None, Header()] = None) -> str | None:
-    if idempotency_key is not None and _ONCE.fullmatch(idempotency_key) is None:
-        raise InvalidRequest("Idempotency-Key takes 1 to 128 printable ASCII characters without blanks.")
+def _once_header(idempotency_key: Annotated[Token | None, Header()] = None) -> str | None:
     return idempotency_key
 
 
 Engine = Annotated[Services, Depends(_engine)]
 By = Annotated[Authority, Depends(_by)]
 RawBody = Annotated[bytes, Depends(_raw_body)]
-Cursor = Annotated[int | None, Depends(_cursor)]
 IfMatch = Annotated[int | None, Depends(_if_match)]
 OnceHeader = Annotated[str | None, Depends(_once_header)]
-Limit = Annotated[int, Query(ge=1, le=100)]

@@ -1,4 +1,7 @@
-"""The front of the server: bounds on headers, a request id, the internal listener, one log line a request."""
+"""The front of the server: bounds on headers, a request id, the internal listener, one log line a request.
+
+It is the outermost edge as well: a fault becomes a problem document here and a trace in the log.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,9 @@ import time
 from keyrack.core import http
 from keyrack.core.errors import KeyrackError
 from keyrack.guards.request import request_id
-from keyrack.server.logs import request_line
+from keyrack.guards.table import Table
+from keyrack.server.failures import InternalError
+from keyrack.server.table import ROWS
 from keyrack.server.wire import App, Message, Receive, Scope, Send, answer
 from keyrack.settings import Listener
 
@@ -26,35 +31,73 @@ class HeadersTooLarge(KeyrackError):
 
 
 class Front:
-    """Stands before everything else; hands hot paths on without a log line of their own."""
+    """Stands before everything else; hands quiet paths on without a log line of their own."""
 
     def __init__(self, app: App, *, internal_app: App, internal: Listener | None, quiet: frozenset[str]):
         self._app = app
         self._internal_app = internal_app
         self._internal_port = None if internal is None else internal.port
         self._quiet = quiet
+        self._table = Table(ROWS)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         state = scope.setdefault("state", {})
-        if _too_large(scope["headers"]):
-            error = HeadersTooLarge(f"Send at most {MAX_HEADERS} header fields of 32 KiB together.")
-            await answer(send, http.failure(error, request_id=""))
-            return
         state["internal"] = self._is_internal(scope)
         path = scope["path"]
         app = self._internal_app if state["internal"] and path in INTERNAL_PATHS else self._app
-        if path in self._quiet:
-            await app(scope, receive, send)
+        if _too_large(scope["headers"]):
+            error = HeadersTooLarge(f"Send at most {MAX_HEADERS} header fields of 32 KiB together.")
+            await answer(send, http.failure(error, request_id=request_id(())))
+        elif path in self._quiet:
+            await _edged(app, scope, receive, send)
         else:
             _identify(scope)
-            await _logged(app, scope, receive, send)
+            await self._logged(app, scope, receive, send)
+
+    async def _logged(self, app: App, scope: Scope, receive: Receive, send: Send) -> None:
+        started_at, status = time.perf_counter(), 0
+
+        async def noticing(message: Message) -> None:
+            nonlocal status
+            status = message.get("status", status)
+            await send(message)
+
+        await _edged(app, scope, receive, noticing)
+        place = self._table.find(scope["method"], scope["path"])
+        caller = scope["state"].get("key")
+        line = {
+            "request_id": scope["state"]["request_id"],
+            # The row and never the path: somebody will put a key where its id belongs.
+            "operation": None if place is None else place.operation,
+            "status": status,
+            "milliseconds": round((time.perf_counter() - started_at) * 1000, 1),
+            "key_id": None if caller is None else caller.key.id,
+        }
+        log.info("request", extra=line)
 
     def _is_internal(self, scope: Scope) -> bool:
         server = scope.get("server")
         return self._internal_port is not None and server is not None and server[1] == self._internal_port
+
+
+async def _edged(app: App, scope: Scope, receive: Receive, send: Send) -> None:
+    has_begun = False
+
+    async def beginning(message: Message) -> None:
+        nonlocal has_begun
+        has_begun = True
+        await send(message)
+
+    try:
+        await app(scope, receive, beginning)
+    except Exception:  # the outermost edge: whatever a client sent, it gets an answer that says nothing of us
+        found = scope["state"].get("request_id") or request_id(scope["headers"])
+        log.exception("a request failed", extra={"request_id": found})
+        if not has_begun:
+            await answer(send, http.failure(InternalError(), request_id=found))
 
 
 def _identify(scope: Scope) -> None:
@@ -69,18 +112,3 @@ def _too_large(headers: list[tuple[bytes, bytes]]) -> bool:
     if len(headers) > MAX_HEADERS:
         return True
     return sum(len(name) + len(value) for name, value in headers) > MAX_HEADER_BYTES
-
-
-async def _logged(app: App, scope: Scope, receive: Receive, send: Send) -> None:
-    started_at, status = time.perf_counter(), 0
-
-    async def noticing(message: Message) -> None:
-        nonlocal status
-        status = message.get("status", status)
-        await send(message)
-
-    try:
-        await app(scope, receive, noticing)
-    finally:
-        milliseconds = (time.perf_counter() - started_at) * 1000
-        log.info("request", extra=request_line(scope, status, milliseconds))

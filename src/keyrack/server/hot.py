@@ -12,7 +12,8 @@ from functools import lru_cache
 from keyrack.core import http
 from keyrack.core.errors import InvalidRequest, KeyrackError
 from keyrack.core.http import Response
-from keyrack.core.model import Access, Address, Allowed, Decision, Denied, Network, Reason
+from keyrack.core.model import Access, Address, Allowed, Decision, Network, Reason
+from keyrack.core.ratelimit_headers import ratelimit_headers
 from keyrack.core.scopes import covers
 from keyrack.core.strict_json import read
 from keyrack.guards.answers import refusal
@@ -20,18 +21,20 @@ from keyrack.guards.request import request_id as request_id_of
 from keyrack.server.arrivals import Arrivals
 from keyrack.server.forward_auth import NGINX_PATH, PATH, ForwardAuth, for_nginx
 from keyrack.server.questions import Asked, answer_json, cacheable, read_batch, read_question
+from keyrack.server.table import VERIFY_SCOPE
 from keyrack.server.wire import App, Disconnected, Receive, Scope, Send, answer, read_body, require_json
 from keyrack.stores.journal import Origin
 from keyrack.verifier import Verifier
 
 VERIFY = "/v1/verify"
 BATCH = "/v1/verify/batch"
-VERIFY_SCOPE = "keys:verify"
 ANY_TENANT_SCOPE = "tenants:verify"
 _FORWARD_AUTH = frozenset({PATH, NGINX_PATH})
 QUIET_PATHS = frozenset({VERIFY, BATCH, PATH, NGINX_PATH, "/livez"})
 """No log line a request for these: refusals are in the journal, and its log lines."""
 MAX_KEPT_ANSWERS = 10_000
+_OPERATIONS = {VERIFY: f"POST {VERIFY}", BATCH: f"POST {BATCH}"}
+_KEY_IN_QUERY = InvalidRequest("Send the key in a header: query strings end up in logs.")
 _HEADERS = (("content-type", "application/json"), ("cache-control", "no-store"))
 
 
@@ -66,27 +69,34 @@ class HotPaths:
     ) -> None:
         """Decide on the caller's own key, then on what it asks about."""
         request_id = request_id_of(scope["headers"])
+        caller = self._caller(scope, request_id)
+        if isinstance(caller, Response):
+            await answer(send, caller)
+            return
         try:
-            _refuse_key_in_query(scope)
-            caller = self._caller(scope, request_id)
-            if isinstance(caller, Denied):
-                response = refusal(caller, realm=self._realm, request_id=request_id, now=self._clock())
-            else:
-                body = await read_body(receive)
-                require_json(scope["headers"])
-                headers = (*_HEADERS, ("x-request-id", request_id))
-                response = Response(200, headers, respond(body, caller, request_id))
+            body = await read_body(receive)
+            require_json(scope["headers"])
+            headers = (*_HEADERS, ("x-request-id", request_id))
+            response = Response(200, headers, respond(body, caller, request_id))
         except Disconnected:
             return
         except KeyrackError as error:
             response = http.failure(error, request_id=request_id)
+        if caller.rates:
+            limits = ratelimit_headers(caller.rates, self._clock())
+            response = response._replace(headers=(*response.headers, *limits))
         await answer(send, response)
 
-    def _caller(self, scope: Scope, request_id: str) -> Decision:
+    def _caller(self, scope: Scope, request_id: str) -> Allowed | Response:
+        """The proved key of the caller, or the answer to one who may not ask."""
+        if _has_key_in_query(scope):
+            return http.failure(_KEY_IN_QUERY, request_id=request_id)
         access = _caller_access(self._arrivals.client(scope))
-        return self._verifier.decide(
-            http.extract(scope["headers"]), access, Origin("POST /v1/verify", request_id)
-        )
+        origin = Origin(_OPERATIONS[scope["path"]], request_id)
+        decision = self._verifier.decide(http.extract(scope["headers"]), access, origin)
+        if isinstance(decision, Allowed):
+            return decision
+        return refusal(decision, realm=self._realm, request_id=request_id, now=self._clock())
 
     def _one(self, body: bytes, caller: Allowed, request_id: str) -> bytes:
         asked = read_question(read(body))
@@ -109,12 +119,12 @@ class HotPaths:
         )
 
     def _forwarded(self, scope: Scope, path: str) -> Response:
-        response = self._forward_auth.answer(
-            scope,
-            peer=self._arrivals.peer(scope),
-            client=self._arrivals.client(scope),
-            request_id=request_id_of(scope["headers"]),
-        )
+        request_id = request_id_of(scope["headers"])
+        if _has_key_in_query(scope):
+            response = http.failure(_KEY_IN_QUERY, request_id=request_id)
+        else:
+            peer, client = self._arrivals.peer(scope), self._arrivals.client(scope)
+            response = self._forward_auth.answer(scope, peer=peer, client=client, request_id=request_id)
         return for_nginx(response) if path == NGINX_PATH else response
 
     def _keep(self, slot: tuple[str, int, int, tuple[str, ...]], body: bytes) -> bytes:
@@ -124,9 +134,9 @@ class HotPaths:
         return body
 
 
-def _refuse_key_in_query(scope: Scope) -> None:
-    if scope["query_string"] and http.key_in_query(scope["query_string"]):
-        raise InvalidRequest("Send the key in a header: query strings end up in logs.")
+def _has_key_in_query(scope: Scope) -> bool:
+    query: bytes = scope["query_string"]
+    return bool(query) and http.key_in_query(query)
 
 
 @lru_cache(maxsize=4096)

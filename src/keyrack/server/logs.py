@@ -1,12 +1,14 @@
 """Structured logs: one JSON object a line on standard error, and never a secret in one.
 
-Nothing is logged that a client sent but method, path and request id; query strings and headers stay out.
+Nothing is logged that a client sent but its request id; paths, query strings and headers stay out.
 """
 
 from __future__ import annotations
 
 import logging
 import sys
+import traceback
+from collections.abc import Iterator
 from typing import Any
 
 import structlog
@@ -25,7 +27,7 @@ def configure(*, human: bool = False) -> None:
         foreign_pre_chain=[*_SHARED, structlog.stdlib.ExtraAdder()],
         processors=[
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-            structlog.processors.format_exc_info,
+            _traced,
             final,
         ],
     )
@@ -43,14 +45,19 @@ def configure(*, human: bool = False) -> None:
         logging.getLogger(chatty).setLevel(logging.WARNING)
 
 
-def request_line(scope: Any, status: int, milliseconds: float) -> dict[str, Any]:
-    """What is logged of a request to the management API."""
-    caller = scope["state"].get("key")
-    return {
-        "request_id": scope["state"].get("request_id"),
-        "method": scope["method"],
-        "path": scope["path"],
-        "status": status,
-        "milliseconds": round(milliseconds, 1),
-        "key_id": caller.key.id if caller is not None else None,
-    }
+def _traced(_: Any, __: str, line: structlog.types.EventDict) -> structlog.types.EventDict:
+    """A trace as frames and kinds of errors. Their messages quote values, and a value may be a secret."""
+    raised = line.pop("exc_info", None)
+    error = raised[1] if isinstance(raised, tuple) else raised
+    if isinstance(error, BaseException):
+        line["error"] = type(error).__name__
+        line["trace"] = [f"{one.filename}:{one.lineno} {one.name}" for one in _frames(error)]
+    return line
+
+
+def _frames(error: BaseException) -> Iterator[traceback.FrameSummary]:
+    """The frames of an error, those of what it came from first."""
+    cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    if cause is not None:
+        yield from _frames(cause)
+    yield from traceback.extract_tb(error.__traceback__)

@@ -18,6 +18,7 @@ from keyrack.core.records import write_time
 
 MAX_COST = 1000
 MAX_BATCH = 100
+MAX_ENVIRONMENTS = 10
 _MEMBERS = frozenset({"key", "scopes", "tenant", "ip", "cost", "explain", "environments", "service"})
 
 
@@ -124,12 +125,11 @@ def _text(value: Mapping[str, Any], name: str, prefix: str) -> str | None:
 def _environments(value: object, field_name: str) -> tuple[str, ...]:
     if value == ("live",):
         return ("live",)
-    known = isinstance(value, list) and all(
-        isinstance(one, str) and ENVIRONMENT.fullmatch(one) for one in value
-    )
-    if not known or not isinstance(value, list) or not 1 <= len(value) <= 10:
-        raise fields.refuse(field_name, "Give 1 to 10 environments such as `live`.")
-    return tuple(value)
+    names = value if isinstance(value, list) else []
+    known = all(isinstance(one, str) and ENVIRONMENT.fullmatch(one) for one in names)
+    if not known or not 1 <= len(names) <= MAX_ENVIRONMENTS:
+        raise fields.refuse(field_name, f"Give 1 to {MAX_ENVIRONMENTS} environments such as `live`.")
+    return tuple(names)
 
 
 def _cost(value: object, field_name: str) -> int:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from keyrack.core.model import Access
 from keyrack.guards import LATER, OPEN, Row
 
+VERIFY_SCOPE = "keys:verify"
 _READ, _MANAGE = Access(("keys:read",)), Access(("keys:manage",))
+_VERIFY = Access((VERIFY_SCOPE,))
 _TENANTS, _AUDIT = Access(("tenants:manage",)), Access(("audit:read",))
 
 ROWS: tuple[Row, ...] = (
@@ -38,5 +40,7 @@ ROWS: tuple[Row, ...] = (
     Row("GET", "/v1/denials", _AUDIT),
     Row("GET", "/v1/me", LATER),
     Row("POST", "/v1/me/revoke", LATER),
+    Row("POST", "/v1/verify", _VERIFY),
+    Row("POST", "/v1/verify/batch", _VERIFY),
 )
-"""The hot paths are not here: they decide for themselves (keyrack.server.hot)."""
+"""The last two decide for themselves (keyrack.server.hot); here they say that there is no other method."""

@@ -10,38 +10,33 @@ from keyrack.core.authority import MANAGE_TENANTS
 from keyrack.core.errors import NotHeld
 from keyrack.core.events import open_entry
 from keyrack.presenting import event_json, page_json, refusal_json
-from keyrack.server.dependencies import By, Cursor, Engine, Limit
-from keyrack.server.schemas import DenialView, EventView, Page
+from keyrack.server.bodies import DenialsQuery, EventsQuery
+from keyrack.server.dependencies import By, Engine
+from keyrack.server.views import DenialView, EventView, Page
 from keyrack.stores.protocols import Excerpt
 
 router = APIRouter(prefix="/v1", tags=["audit"])
-Named = Annotated[str | None, Query(max_length=100)]
 
 
 @router.get("/events", response_model=Page[EventView], summary="Read the log")
-def events(
-    by: By,
-    engine: Engine,
-    limit: Limit = 50,
-    cursor: Cursor = None,
-    tenant: Named = None,
-    subject: Named = None,
-) -> dict[str, Any]:
+def events(by: By, engine: Engine, query: Annotated[EventsQuery, Query()]) -> dict[str, Any]:
     """In order. Without `tenants:manage` only the events of the caller's own tenant."""
-    excerpt = Excerpt(after=cursor or 0, most=limit + 1, tenant=_tenant(by, tenant), subject=subject)
+    tenant = _tenant(by, query.tenant)
+    excerpt = Excerpt(after=query.after, most=query.limit + 1, tenant=tenant, subject=query.subject)
     found = engine.stores.keys.entries(excerpt)
-    shown = (event_json(open_entry(entry, engine.stores.peppers)[0]) for entry in found[:limit])
-    return page_json(shown, found[limit - 1].number if len(found) > limit else None)
+    page = found[: query.limit]
+    shown = (event_json(open_entry(entry, engine.stores.peppers)[0]) for entry in page)
+    return page_json(shown, page[-1].number if len(found) > len(page) else None)
 
 
 @router.get("/denials", response_model=Page[DenialView], summary="Read the refusals")
-def denials(
-    by: By, engine: Engine, limit: Limit = 50, cursor: Cursor = None, tenant: Named = None
-) -> dict[str, Any]:
+def denials(by: By, engine: Engine, query: Annotated[DenialsQuery, Query()]) -> dict[str, Any]:
     """In order; unproved ones of one address and reason are merged with a count."""
-    found = engine.stores.journal.refusals(after=cursor or 0, most=limit + 1, tenant=_tenant(by, tenant))
-    shown = (refusal_json(refusal) for _, refusal in found[:limit])
-    return page_json(shown, found[limit - 1][0] if len(found) > limit else None)
+    tenant = _tenant(by, query.tenant)
+    found = engine.stores.journal.refusals(after=query.after, most=query.limit + 1, tenant=tenant)
+    page = found[: query.limit]
+    shown = (refusal_json(refusal) for _, refusal in page)
+    return page_json(shown, page[-1][0] if len(found) > len(page) else None)
 
 
 def _tenant(by: By, wanted: str | None) -> str | None:

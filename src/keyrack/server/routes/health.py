@@ -8,6 +8,7 @@ from fastapi import APIRouter, Request, Response
 
 from keyrack.server.metrics import CONTENT_TYPE
 from keyrack.server.readiness import readiness
+from keyrack.server.views import ReadinessView
 
 router = APIRouter(tags=["health"])
 
@@ -18,7 +19,7 @@ async def livez() -> Response:
     return Response(status_code=200)
 
 
-@router.get("/readyz", summary="Whether decisions can be made")
+@router.get("/readyz", response_model=ReadinessView, summary="Whether decisions can be made")
 async def readyz(request: Request, response: Response) -> dict[str, Any]:
     """503 while they cannot, with what is wrong."""
     state = readiness(request.app.state.verifier)

@@ -12,24 +12,21 @@ from keyrack.core.model import Key
 from keyrack.idempotency import Once
 from keyrack.issuer import Minted
 from keyrack.presenting import page_json
-from keyrack.server.dependencies import (
-    By,
-    Cursor,
-    Engine,
-    IfMatch,
-    Limit,
-    OnceHeader,
-    RawBody,
-)
-from keyrack.server.schemas import KeyView, MintBody, MintedView, Page, PatchBody, RevokeBody, RotationBody
+from keyrack.server.bodies import KeysQuery, MintBody, NoBody, PatchBody, RevokeBody, RotationBody
+from keyrack.server.dependencies import By, Engine, IfMatch, OnceHeader, RawBody
+from keyrack.server.views import KeyView, MintedView, Page
 from keyrack.stores.protocols import Listing
 from keyrack.wishes import Wish
 
 router = APIRouter(prefix="/v1/keys", tags=["keys"])
-KeyId = Annotated[str, Path(max_length=100, description="The key's id, 12 characters.")]
+KeyId = Annotated[str, Path(description="The key's id.", json_schema_extra={"pattern": "^[0-9A-Za-z]{12}$"})]
+Nothing = Annotated[NoBody | None, Body()]
+REPLAYED: dict[int | str, dict[str, Any]] = {
+    200: {"model": MintedView, "description": "Done before with this Idempotency-Key; `secret` is null"}
+}
 
 
-@router.post("", status_code=201, response_model=MintedView, summary="Mint a key")
+@router.post("", status_code=201, response_model=MintedView, responses=REPLAYED, summary="Mint a key")
 def mint(
     wish: MintBody, response: Response, by: By, engine: Engine, once: OnceHeader, raw: RawBody
 ) -> dict[str, Any]:
@@ -39,16 +36,9 @@ def mint(
 
 
 @router.get("", response_model=Page[KeyView], summary="List keys")
-def find(
-    by: By,
-    engine: Engine,
-    limit: Limit = 50,
-    cursor: Cursor = None,
-    tenant: Annotated[str | None, Query(max_length=100)] = None,
-    owner: Annotated[str | None, Query(max_length=100)] = None,
-) -> dict[str, Any]:
+def find(by: By, engine: Engine, query: Annotated[KeysQuery, Query()]) -> dict[str, Any]:
     """In the order in which they were made."""
-    listing = Listing(after=cursor or 0, most=limit, tenant=tenant, owner=owner)
+    listing = Listing(after=query.after, most=query.limit, tenant=query.tenant, owner=query.owner)
     keys, following = engine.issuer.find(listing, by=by)
     return page_json(engine.present(keys), following)
 
@@ -69,13 +59,17 @@ def update(
 
 
 @router.post("/{key_id}/disable", response_model=KeyView, summary="Disable a key")
-def disable(key_id: KeyId, response: Response, by: By, engine: Engine, if_match: IfMatch) -> dict[str, Any]:
+def disable(
+    key_id: KeyId, response: Response, by: By, engine: Engine, if_match: IfMatch, _: Nothing = None
+) -> dict[str, Any]:
     """Until it is enabled again."""
     return _shown(engine.issuer.disable(key_id, by=by, if_match=if_match), response, engine)
 
 
 @router.post("/{key_id}/enable", response_model=KeyView, summary="Enable a key")
-def enable(key_id: KeyId, response: Response, by: By, engine: Engine, if_match: IfMatch) -> dict[str, Any]:
+def enable(
+    key_id: KeyId, response: Response, by: By, engine: Engine, if_match: IfMatch, _: Nothing = None
+) -> dict[str, Any]:
     """Let a disabled key work again."""
     return _shown(engine.issuer.enable(key_id, by=by, if_match=if_match), response, engine)
 
@@ -94,7 +88,13 @@ def revoke(
     return _shown(revoked, response, engine)
 
 
-@router.post("/{key_id}/rotation", status_code=201, response_model=MintedView, summary="Rotate a secret")
+@router.post(
+    "/{key_id}/rotation",
+    status_code=201,
+    response_model=MintedView,
+    responses=REPLAYED,
+    summary="Rotate a secret",
+)
 def rotate(
     key_id: KeyId,
     response: Response,
@@ -126,19 +126,25 @@ def rotation_state(key_id: KeyId, response: Response, by: By, engine: Engine) ->
 
 
 @router.post("/{key_id}/rotation/promote", response_model=KeyView, summary="End grace early")
-def promote(key_id: KeyId, response: Response, by: By, engine: Engine, if_match: IfMatch) -> dict[str, Any]:
+def promote(
+    key_id: KeyId, response: Response, by: By, engine: Engine, if_match: IfMatch, _: Nothing = None
+) -> dict[str, Any]:
     """Only the primary secret stays."""
     return _shown(engine.issuer.promote(key_id, by=by, if_match=if_match), response, engine)
 
 
 @router.post("/{key_id}/rotation/abort", response_model=KeyView, summary="Drop the new secret")
-def abort(key_id: KeyId, response: Response, by: By, engine: Engine, if_match: IfMatch) -> dict[str, Any]:
+def abort(
+    key_id: KeyId, response: Response, by: By, engine: Engine, if_match: IfMatch, _: Nothing = None
+) -> dict[str, Any]:
     """The one before it is the primary again."""
     return _shown(engine.issuer.abort(key_id, by=by, if_match=if_match), response, engine)
 
 
 @router.post("/{key_id}/rotation/undo", response_model=KeyView, summary="Bring the old secret back")
-def undo(key_id: KeyId, response: Response, by: By, engine: Engine, if_match: IfMatch) -> dict[str, Any]:
+def undo(
+    key_id: KeyId, response: Response, by: By, engine: Engine, if_match: IfMatch, _: Nothing = None
+) -> dict[str, Any]:
     """Within a day of its end."""
     return _shown(engine.issuer.undo(key_id, by=by, if_match=if_match), response, engine)
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Body, Request
 
 from keyrack.core.model import Access
+from keyrack.server.bodies import NoBody
 from keyrack.server.dependencies import By, Engine
-from keyrack.server.schemas import KeyView
+from keyrack.server.views import KeyView
 
 ANY = Access()
 """Any valid key, whatever its scopes."""
@@ -22,7 +23,9 @@ def me(request: Request, engine: Engine) -> dict[str, Any]:
 
 
 @router.post("/revoke", response_model=KeyView, summary="Give your key up")
-def give_up(request: Request, by: By, engine: Engine) -> dict[str, Any]:
+def give_up(
+    request: Request, by: By, engine: Engine, _: Annotated[NoBody | None, Body()] = None
+) -> dict[str, Any]:
     """Final. With a secret that is being rotated out, it ends that secret alone."""
     request.state.key.require(ANY)
     return engine.present([engine.issuer.give_up(by=by)])[0]

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Response
 
 from keyrack.core.errors import NotFound
 
-router = APIRouter(include_in_schema=False)
+router = APIRouter(tags=["docs"], include_in_schema=False)
 _PAGES = Path(__file__).parent.parent / "pages"
 _TYPES = {"page.css": "text/css; charset=utf-8", "page.js": "text/javascript; charset=utf-8"}
 _HEADERS = {

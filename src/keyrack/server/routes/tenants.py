@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Response
+from fastapi import APIRouter, Body, Path, Query, Response
 
 from keyrack.core.model import Tenant
 from keyrack.presenting import page_json, tenant_json
-from keyrack.server.dependencies import By, Cursor, Engine, IfMatch, Limit
-from keyrack.server.schemas import Page, ServiceBody, TenantBody, TenantPatchBody, TenantView
+from keyrack.server.bodies import TENANT_ID, NoBody, Paging, ServiceBody, TenantBody, TenantPatchBody
+from keyrack.server.dependencies import By, Engine, IfMatch
+from keyrack.server.views import Page, TenantView
 from keyrack.stores.protocols import Kind, Listing
 
 router = APIRouter(prefix="/v1/tenants", tags=["tenants"])
-TenantId = Annotated[str, Path(max_length=100)]
+TenantId = Annotated[str, Path(json_schema_extra={"pattern": f"^{TENANT_ID}$"})]
 
 
 @router.post("", status_code=201, response_model=TenantView, summary="Create a tenant")
@@ -24,9 +25,9 @@ def create(wish: TenantBody, response: Response, by: By, engine: Engine) -> dict
 
 
 @router.get("", response_model=Page[TenantView], summary="List tenants")
-def find(by: By, engine: Engine, limit: Limit = 50, cursor: Cursor = None) -> dict[str, Any]:
+def find(by: By, engine: Engine, query: Annotated[Paging, Query()]) -> dict[str, Any]:
     """In the order in which they were made."""
-    listing = Listing(kind=Kind.TENANT, after=cursor or 0, most=limit)
+    listing = Listing(kind=Kind.TENANT, after=query.after, most=query.limit)
     tenants, following = engine.tenants.find(listing, by=by)
     return page_json(map(tenant_json, tenants), following)
 
@@ -52,9 +53,11 @@ def update(
 
 
 @router.delete("/{tenant_id}", status_code=204, response_class=Response, summary="Delete a tenant")
-def delete(tenant_id: TenantId, by: By, engine: Engine) -> None:
+def delete(
+    tenant_id: TenantId, by: By, engine: Engine, if_match: IfMatch, _: Annotated[NoBody | None, Body()] = None
+) -> None:
     """Final: its keys stop working and its id is never given again."""
-    engine.tenants.delete(tenant_id, by=by)
+    engine.tenants.delete(tenant_id, by=by, if_match=if_match)
 
 
 @router.post("/{tenant_id}/suspend", response_model=TenantView, summary="Suspend a service")
