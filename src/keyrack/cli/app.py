@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import typer
+from typer.main import get_command
 
 from keyrack.cli import exits
 from keyrack.cli.doctor import doctor
@@ -46,7 +48,7 @@ def run(argv: Sequence[str]) -> int:
     """Run one command and return its exit code."""
     as_json = "--json" in argv
     try:
-        return app(list(argv), prog_name=PROGRAM, standalone_mode=False) or exits.OK
+        return _command()(list(argv), prog_name=PROGRAM, standalone_mode=False) or exits.OK
     except KeyrackError as error:
         exits.complain(error, as_json=as_json)
         return exits.exit_code(error)
@@ -56,3 +58,9 @@ def run(argv: Sequence[str]) -> int:
         return exits.USAGE
     except (typer.Abort, KeyboardInterrupt):
         return exits.INTERRUPTED
+
+
+@cache
+def _command() -> Any:
+    """The commands, made once a process: Typer would make them anew at each call."""
+    return get_command(app)
