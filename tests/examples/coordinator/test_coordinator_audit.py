@@ -12,7 +12,17 @@ from typing import Any
 
 import httpx
 import pytest
-from coordinator_bed import ADDRESS, HOLDER, Clock, Coordinator, Secrets, right_request, with_key, wrong
+from coordinator_bed import (
+    ADDRESS,
+    HOLDER,
+    PATIENCE_SECONDS,
+    Clock,
+    Coordinator,
+    Secrets,
+    right_request,
+    with_key,
+    wrong,
+)
 from coordinator_management import OPERATOR, Management
 
 from examples.coordinator.logs import CONFIG, Line
@@ -128,7 +138,7 @@ def test_an_operation_with_a_bad_key_changes_nothing_and_is_in_the_journal(
 def journal(bed: Coordinator, least: int) -> list[Any]:
     """What the journal holds once so many refusals are written: now, or by its own thread."""
     verifier = bed.service.verifier
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while True:
         verifier.notebook.flush(verifier.stores.journal)
         found = [entry for _, entry in verifier.stores.journal.refusals(after=0, most=100, tenant=None)]
@@ -259,7 +269,7 @@ def anonymous(answer: httpx.Response) -> dict[str, Any]:
 
 def denials(bed: Coordinator, caplog: pytest.LogCaptureFixture, least: int) -> list[dict[str, Any]]:
     """The denials that were logged, once there are so many."""
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while True:
         journal(bed, least)
         found = [vars(record)["denial"] for record in caplog.records if record.name == "keyrack.denials"]

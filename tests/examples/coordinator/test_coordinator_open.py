@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from coordinator_bed import JOBS, Coordinator
+from coordinator_bed import JOBS, PATIENCE_SECONDS, Coordinator
 
 from examples.coordinator.operations import OPERATIONS
 
@@ -122,7 +122,7 @@ def test_health_is_degraded_while_decisions_stand_on_what_was_confirmed_before(
     store.mkdir()
     bed = open_coordinator(KEYRACK_STORE=f"sqlite:///{store}/keyrack.db", KEYRACK_POLL="0.1")
     store.rename(tmp_path / "elsewhere")
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while (health := bed.request("GET", "/coordinator/health", by="monitor")).json()["status"] == "ok":
         bed.clock.pass_time(seconds=0.2)
         assert time.monotonic() < deadline
