@@ -256,6 +256,7 @@ ODD = [
     "/a/.",
     "/a/..;x/b",
     "/a/.;/b",
+    "/;x/a",
     "/a%2fb",
     "/a%2Fb",
     "/a%5cb",
@@ -362,10 +363,9 @@ def test_nginx_gets_401_or_403_and_the_truth_in_headers(reason: Reason) -> None:
     headers = dict(told.headers)
     assert told.status == (401 if ANSWERS[reason].status == 401 else 403)
     assert headers.pop("x-keyrack-status") == str(ANSWERS[reason].status)
-    problem = headers.pop("x-keyrack-problem")
-    assert problem.isascii()
-    assert problem.isprintable()
-    assert json.loads(problem) == json.loads(true.body)
+    problem = headers.pop("x-keyrack-problem").encode("latin-1")
+    assert problem == true.body
+    assert problem.decode().isprintable()
     assert headers == dict(true.headers)
 
 

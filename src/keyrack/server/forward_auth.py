@@ -7,7 +7,6 @@ into the true answer.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 from urllib.parse import quote
@@ -92,10 +91,9 @@ def for_nginx(response: Response) -> Response:
     """The same answer in what `auth_request` understands: 200, 401, or 403 for everything else."""
     if response.status == 200:
         return response
-    told = (
-        ("x-keyrack-status", str(response.status)),
-        ("x-keyrack-problem", _one_line(response.body)),
-    )
+    # A header holds bytes, and JSON has no line ends in it: so the client gets the very same document.
+    problem = response.body.decode("latin-1")
+    told = (("x-keyrack-status", str(response.status)), ("x-keyrack-problem", problem))
     status = 401 if response.status == 401 else 403
     return Response(status, (*response.headers, *told), response.body)
 
@@ -117,8 +115,3 @@ def header_safe(text: str) -> str:
     Percent-encoded (UTF-8) are `%`, what is beyond visible ASCII, and a blank at either end.
     """
     return _NOT_PLAIN.sub(lambda found: quote(found[0], safe=""), text)
-
-
-def _one_line(body: bytes) -> str:
-    """The problem document in ASCII without line ends, since it travels in a header."""
-    return json.dumps(json.loads(body), separators=(",", ":"), ensure_ascii=True)

@@ -34,8 +34,8 @@ _METHOD = re.compile(rb"[A-Z][A-Z-]{0,30}")
 _ODD = re.compile(
     # An escaped slash, backslash, dot or control character; a bad escape; the same unescaped.
     rb"%(?:2[EeFf]|5[Cc]|[01][0-9A-Fa-f]|7[Ff])|%(?![0-9A-Fa-f]{2})|[\\#\x00-\x20\x7f]"
-    # An empty segment, a dot segment, and one that becomes it where `;parameters` are cut off.
-    rb"|//|/\.{1,2}(?:[/;]|\Z)"
+    # An empty segment, a dot segment, and what becomes one where `;parameters` are cut off.
+    rb"|/[/;]|/\.{1,2}(?:[/;]|\Z)"
 )
 
 
