@@ -6,7 +6,22 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, bindparam, delete, func, insert, select, tuple_, update
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    LargeBinary,
+    Row,
+    Select,
+    bindparam,
+    cast,
+    delete,
+    func,
+    insert,
+    select,
+    tuple_,
+    update,
+)
 from sqlalchemy.exc import SQLAlchemyError
 
 from keyrack.core.errors import Unavailable
@@ -25,8 +40,16 @@ from keyrack.stores.protocols import (
 )
 from keyrack.stores.sql.tables import log, marks, records
 
-_ENTRY = (log.c.number, log.c.body, log.c.pepper, log.c.mac)
-_RECORD = tuple(records.c[name] for name in Record._fields)
+
+def _read(column: Column[Any]) -> ColumnElement[Any]:
+    # SQLite keeps what it is given: text that somebody put in the place of bytes must still be bytes.
+    if isinstance(column.type, LargeBinary):
+        return cast(column, LargeBinary).label(column.name)
+    return column
+
+
+_ENTRY = tuple(_read(log.c[name]) for name in Entry._fields)
+_RECORD = tuple(_read(records.c[name]) for name in Record._fields)
 _CHUNK = 10_000
 
 Transaction = Callable[[], AbstractContextManager[Connection]]
@@ -42,8 +65,8 @@ class SqlView:
         return _entry(self._connection.execute(_LAST).one_or_none())
 
     def record(self, kind: Kind, record_id: str) -> Record | None:
-        found = select(*_RECORD).where(records.c.kind == kind.value, records.c.id == record_id)
-        return _record(self._connection.execute(found).one_or_none())
+        found = self._connection.execute(_BY_ID, {"kind": kind.value, "id": record_id})
+        return _record(found.one_or_none())
 
     def named(self, tenant: str, name: str) -> Sequence[Record]:
         found = select(*_RECORD).where(
@@ -61,7 +84,7 @@ class SqlView:
         return Mark(**row._mapping) if row else None
 
     def records(self) -> Iterator[tuple[str, str, bytes, str, bytes]]:
-        columns = (records.c.kind, records.c.id, records.c.body, records.c.pepper, records.c.mac)
+        columns = [_read(records.c[name]) for name in ("kind", "id", "body", "pepper", "mac")]
         rows = self._connection.execution_options(yield_per=_CHUNK).execute(select(*columns))
         for chunk in rows.partitions():
             yield from chunk
@@ -149,6 +172,7 @@ _RESEAL = (
     )
     .values(pepper=bindparam("new_pepper"), mac=bindparam("new_mac"))
 )
+_BY_ID = select(*_RECORD).where(records.c.kind == bindparam("kind"), records.c.id == bindparam("id"))
 _LAST = select(*_ENTRY).order_by(log.c.number.desc()).limit(1)
 
 
