@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Any
 
 _VARYING = (
@@ -46,13 +46,17 @@ def unlike(shown: str, actual: str) -> str | None:
 def unlike_json(shown: Any, actual: Any, path: str = "") -> str | None:
     """Why the actual value is not as shown, or None. Objects may have more members than are shown."""
     if isinstance(shown, dict) and isinstance(actual, dict):
-        return _first(unlike_json(value, actual.get(name), f"{path}.{name}") for name, value in shown.items())
+        missing = [f"{path}.{name}: shown, but there is none" for name in shown if name not in actual]
+        found = (unlike_json(shown[name], actual[name], f"{path}.{name}") for name in shown if name in actual)
+        return _first([*missing, *found])
     if isinstance(shown, list) and isinstance(actual, list) and len(shown) <= len(actual):
         pairs = enumerate(zip(shown, actual, strict=False))
         return _first(unlike_json(one, other, f"{path}[{index}]") for index, (one, other) in pairs)
     if isinstance(shown, str) and isinstance(actual, str):
-        return None if unlike(shown, actual) is None else f"{path}: shown {shown!r}, but it is {actual!r}"
-    return None if shown == actual else f"{path}: shown {shown!r}, but it is {actual!r}"
+        is_alike = unlike(shown, actual) is None
+    else:
+        is_alike = shown == actual and type(shown) is type(actual)
+    return None if is_alike else f"{path}: shown {shown!r}, but it is {actual!r}"
 
 
 def printed_json(text: str) -> Any:
@@ -60,6 +64,5 @@ def printed_json(text: str) -> Any:
     return json.loads(text[min(index for index in map(text.find, "{[") if index >= 0) :])
 
 
-def _first(found: Any) -> str | None:
-    texts: Sequence[str] = [one for one in found if one is not None]
-    return texts[0] if texts else None
+def _first(found: Iterable[str | None]) -> str | None:
+    return next((one for one in found if one is not None), None)
