@@ -93,15 +93,20 @@ class _Walk:
             event, self.head = open_known(entry, self._peppers, after=self.head)
         except Tampered as error:
             return self._blame(entry, error.detail)
-        except (ValueError, KeyError, TypeError, AttributeError):
-            # Only what nobody could authenticate gets as far as being read wrongly.
+        except (ValueError, KeyError, TypeError, AttributeError, Unavailable):
+            if self._authenticates(entry):
+                raise
             return Fault(entry.number, f"Event {entry.number} cannot be read.")
-        if self._peppers.get(entry.pepper) is not None:
+        if self._authenticates(entry):
             self._vouched = entry.number
         if event.subject is not None:
             kind = Kind.TENANT if event.kind.startswith("tenant.") else Kind.KEY
             self.latest[kind, event.subject] = event.number
         return None
+
+    def _authenticates(self, entry: Entry) -> bool:
+        """Whether an entry is vouched for by its own code, and not only by those behind it."""
+        return self._peppers.get(entry.pepper) is not None
 
     def _blame(self, entry: Entry, detail: str) -> Fault:
         """An entry that does not fit behind one that nobody could authenticate leaves that one the liar."""
