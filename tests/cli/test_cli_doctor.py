@@ -1,0 +1,102 @@
+"""`keyrack doctor`: a line on everything that a store needs, red where something is wrong."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from cli_bed import PEPPERS, Shell
+
+from keyrack import Authority, Verifier
+
+
+def failed(shell: Shell) -> dict[str, str]:
+    """The findings that are not well, by name."""
+    ran = shell("doctor", "--json")
+    wrong = {check["name"]: check["detail"] for check in ran.json["checks"] if not check["ok"]}
+    assert (ran.code, ran.json["ok"]) == (1 if wrong else 0, not wrong)
+    return wrong
+
+
+def finding(shell: Shell, name: str) -> Any:
+    checks = shell("doctor", "--json").json["checks"]
+    return next(check["detail"] for check in checks if check["name"] == name)
+
+
+def test_a_fresh_store_is_well(shell: Shell) -> None:
+    assert failed(shell) == {}
+    ran = shell("doctor")
+    assert (ran.code, "failed" in ran.out) == (0, False)
+    for name in ("settings", "peppers", "files", "counters", "store", "log", "records", "clock", "nodes"):
+        assert name in ran.out
+
+
+def test_it_changes_nothing(shell: Shell) -> None:
+    before = shell.files()
+    shell("doctor")
+    assert shell.files() == before
+
+
+def test_a_bad_setting_is_named(shell: Shell) -> None:
+    shell.set("KEYRACK_WORKERS", "many")
+    assert failed(shell) == {"settings": "KEYRACK_WORKERS: must be a whole number from 1 to 256."}
+    assert "failed" in shell("doctor").out
+
+
+def test_a_store_that_is_not_there_is_named(bare: Shell) -> None:
+    bare.set("KEYRACK_PEPPERS", PEPPERS)
+    assert "keyrack init" in failed(bare)["store"]
+
+
+def test_missing_peppers_are_named(shell: Shell) -> None:
+    (shell.folder / "keyrack.peppers").unlink()
+    assert failed(shell).keys() == {"peppers", "store"}
+
+
+def test_other_peppers_than_the_stores_are_named(shell: Shell) -> None:
+    shell.set("KEYRACK_PEPPERS", PEPPERS)
+    assert {"peppers in use", "log", "records"} <= failed(shell).keys()
+
+
+@pytest.mark.parametrize("name", ["keyrack.db", "keyrack-journal.db"])
+def test_files_that_others_may_read_are_named(shell: Shell, name: str) -> None:
+    (shell.folder / name).chmod(0o644)
+    wrong = failed(shell)
+    assert list(wrong) == ["files"]
+    assert name in wrong["files"]
+
+
+def test_peppers_that_others_may_read_open_nothing(shell: Shell) -> None:
+    (shell.folder / "keyrack.peppers").chmod(0o644)
+    assert "chmod 600" in failed(shell)["settings"]
+
+
+def test_an_altered_record_is_noticed(shell: Shell) -> None:
+    shell.alter("UPDATE records SET body = replace(body, 'default', 'renamed') WHERE kind = 'tenant'")
+    assert {"records", "replica"} <= failed(shell).keys()
+
+
+def test_an_altered_log_is_noticed(shell: Shell) -> None:
+    shell.alter("UPDATE log SET mac = x'00' WHERE number = 3")
+    assert "log" in failed(shell)
+
+
+def test_a_clock_that_is_behind_the_log_is_noticed(shell: Shell) -> None:
+    peppers = (shell.folder / "keyrack.peppers").read_text().strip()
+    url = f"sqlite:///{shell.folder}/keyrack.db"
+    with Verifier.open(url, peppers=peppers, clock=lambda: 4_000_000_000.0) as ahead:
+        key_id = shell.json("keys", "list")["data"][0]["id"]
+        ahead.issuer().disable(key_id, by=Authority.operator("future"))
+    assert "ahead of this machine's clock" in failed(shell)["clock"]
+
+
+def test_counters_that_cannot_be_used_are_noticed(shell: Shell) -> None:
+    shell.set("KEYRACK_COUNTERS", "sqlite:////nowhere/counters.db")
+    assert list(failed(shell)) == ["counters"]
+
+
+def test_nodes_are_shown_with_what_they_have_seen_and_when_they_were_heard_of(shell: Shell) -> None:
+    assert finding(shell, "nodes") == "none is running"
+    peppers = (shell.folder / "keyrack.peppers").read_text().strip()
+    with Verifier.open(f"sqlite:///{shell.folder}/keyrack.db", peppers=peppers):
+        assert "at event 3, heard of" in finding(shell, "nodes")
