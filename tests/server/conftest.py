@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from server_bed import Caller, Founded, make_store
+from anyio.from_thread import BlockingPortal, start_blocking_portal
+from server_bed import Caller, Founded, House, make_store
 from server_process import Running, serving
 
 
@@ -27,3 +28,17 @@ def root(server: Running, founded: Founded) -> Iterator[Caller]:
     """The holder of the root key."""
     with server.client(founded.root) as client:
         yield Caller(client)
+
+
+@pytest.fixture(scope="session")
+def portal() -> Iterator[BlockingPortal]:
+    with start_blocking_portal() as opened:
+        yield opened
+
+
+@pytest.fixture
+def house(portal: BlockingPortal) -> Iterator[House]:
+    """A server inside the test, with nothing in it but its root key."""
+    made = House(portal)
+    yield made
+    made.verifier.close()

@@ -7,10 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from anyio.from_thread import BlockingPortal
 
-from keyrack import Authority, Issuer, Wish, open_stores
+from keyrack import Authority, Issuer, Policy, Wish, open_stores
 from keyrack.founding import found
-from keyrack.testing import PEPPERS
+from keyrack.server.app import create_app
+from keyrack.settings import Settings
+from keyrack.testing import PEPPERS, FixedClock, open_memory
 
 OPERATOR = Authority.operator("init")
 
@@ -66,3 +69,47 @@ class Caller:
         """The number of the last event in the log."""
         number: int = self("GET", "/readyz").json()["replica"]["event"]
         return number
+
+
+class Inside(httpx.BaseTransport):
+    """Calls an application of this process as if over HTTP; `peer` is the other end of the connection."""
+
+    def __init__(self, app: Any, portal: BlockingPortal, peer: str = "127.0.0.1"):
+        self._portal = portal
+        self._transport = httpx.ASGITransport(app, raise_app_exceptions=False, client=(peer, 50_000))
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        return self._portal.call(self._send, request)
+
+    async def _send(self, request: httpx.Request) -> httpx.Response:
+        answer = await self._transport.handle_async_request(request)
+        return httpx.Response(answer.status_code, headers=answer.headers, content=await answer.aread())
+
+
+class House:
+    """A server inside the test: on a store in memory, at a time that stands still."""
+
+    def __init__(
+        self, portal: BlockingPortal, *, settings: Settings | None = None, policy: Policy | None = None
+    ):
+        self.clock = FixedClock()
+        self.verifier = open_memory(policy, clock=self.clock)
+        self.app = create_app(settings or Settings(), self.verifier)
+        self._portal = portal
+        minted = self.verifier.issuer().mint(Wish("root", scopes=["*:*"]), by=OPERATOR)
+        self.root_id, self.root_key = minted.key.id, minted.secret or ""
+        self.root = self.caller(self.root_key)
+
+    def caller(self, key: str | None = None, *, peer: str = "127.0.0.1") -> Caller:
+        """Somebody who calls from this address, with a key or without."""
+        headers = {"authorization": f"Bearer {key}"} if key else {}
+        transport = Inside(self.app, self._portal, peer)
+        return Caller(httpx.Client(transport=transport, base_url="http://inside", headers=headers))
+
+    def holder(self, *scopes: str, **wish: Any) -> Caller:
+        """Somebody with a new key that holds these scopes."""
+        return self.caller(self.root.mint(*scopes, **wish)["secret"])
+
+    def head(self) -> int:
+        """The number of the last event in the log."""
+        return self.verifier.follower.replica.head.number

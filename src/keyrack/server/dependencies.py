@@ -10,9 +10,10 @@ from typing import Annotated, Any
 from fastapi import Depends, Header, Request
 from pydantic import Field
 
-from keyrack.core.authority import Authority
-from keyrack.core.model import Key
-from keyrack.issuer import Issuer
+from keyrack.core.authority import MANAGE_KEYS, Authority
+from keyrack.core.model import Access, Key
+from keyrack.core.scopes import covers
+from keyrack.issuer import READ_KEYS, Issuer
 from keyrack.presenting import key_json
 from keyrack.stores.opened import Stores
 from keyrack.tenancy import Tenants
@@ -56,6 +57,13 @@ def _by(request: Request) -> Authority:
     return Authority.of(state.allowed, address=address, request_id=state.request_id)
 
 
+def _reader(request: Request) -> Authority:
+    """Who reads keys: a holder of `keys:manage`, or of `keys:read`, which is asked for otherwise."""
+    held = covers(request.state.key.scopes, MANAGE_KEYS)
+    request.state.key.require(Access((MANAGE_KEYS if held else READ_KEYS,)))
+    return _by(request)
+
+
 def _raw_body(request: Request) -> bytes:
     body: bytes = request.state.body
     return body
@@ -71,6 +79,7 @@ def _once_header(idempotency_key: Annotated[Token | None, Header()] = None) -> s
 
 Engine = Annotated[Services, Depends(_engine)]
 By = Annotated[Authority, Depends(_by)]
+Reader = Annotated[Authority, Depends(_reader)]
 RawBody = Annotated[bytes, Depends(_raw_body)]
 IfMatch = Annotated[int | None, Depends(_if_match)]
 OnceHeader = Annotated[str | None, Depends(_once_header)]

@@ -10,16 +10,18 @@ from fastapi import APIRouter, Body, Path, Query, Response
 from keyrack.core import rotation
 from keyrack.core.model import Key
 from keyrack.idempotency import Once
-from keyrack.issuer import Minted
+from keyrack.issuer import READ_KEYS, Minted
 from keyrack.presenting import page_json
 from keyrack.server.bodies import KeysQuery, MintBody, NoBody, PatchBody, RevokeBody, RotationBody
-from keyrack.server.dependencies import By, Engine, IfMatch, OnceHeader, RawBody
+from keyrack.server.dependencies import By, Engine, IfMatch, OnceHeader, RawBody, Reader
 from keyrack.server.views import KeyView, MintedView, Page
 from keyrack.stores.protocols import Listing
 from keyrack.wishes import Wish
 
 router = APIRouter(prefix="/v1/keys", tags=["keys"])
 KeyId = Annotated[str, Path(description="The key's id.", json_schema_extra={"pattern": "^[0-9A-Za-z]{12}$"})]
+READING = {"x-required-scopes": [READ_KEYS]}
+"""`keys:manage` does as well."""
 Nothing = Annotated[NoBody | None, Body()]
 REPLAYED: dict[int | str, dict[str, Any]] = {
     200: {"model": MintedView, "description": "Done before with this Idempotency-Key; `secret` is null"}
@@ -35,16 +37,16 @@ def mint(
     return _minted(minted, response, engine)
 
 
-@router.get("", response_model=Page[KeyView], summary="List keys")
-def find(by: By, engine: Engine, query: Annotated[KeysQuery, Query()]) -> dict[str, Any]:
+@router.get("", response_model=Page[KeyView], summary="List keys", openapi_extra=READING)
+def find(by: Reader, engine: Engine, query: Annotated[KeysQuery, Query()]) -> dict[str, Any]:
     """In the order in which they were made."""
     listing = Listing(after=query.after, most=query.limit, tenant=query.tenant, owner=query.owner)
     keys, following = engine.issuer.find(listing, by=by)
     return page_json(engine.present(keys), following)
 
 
-@router.get("/{key_id}", response_model=KeyView, summary="Look at a key")
-def get(key_id: KeyId, response: Response, by: By, engine: Engine) -> dict[str, Any]:
+@router.get("/{key_id}", response_model=KeyView, summary="Look at a key", openapi_extra=READING)
+def get(key_id: KeyId, response: Response, by: Reader, engine: Engine) -> dict[str, Any]:
     """With each version of its secret and when that was last used."""
     return _shown(engine.issuer.get(key_id, by=by), response, engine)
 
@@ -119,8 +121,8 @@ def rotate(
     return _minted(minted, response, engine)
 
 
-@router.get("/{key_id}/rotation", response_model=KeyView, summary="Look at a rotation")
-def rotation_state(key_id: KeyId, response: Response, by: By, engine: Engine) -> dict[str, Any]:
+@router.get("/{key_id}/rotation", response_model=KeyView, summary="Look at a rotation", openapi_extra=READING)
+def rotation_state(key_id: KeyId, response: Response, by: Reader, engine: Engine) -> dict[str, Any]:
     """The key, with the state of its rotation and of each version."""
     return _shown(engine.issuer.get(key_id, by=by), response, engine)
 
