@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import httpx
 from anyio.from_thread import BlockingPortal
 
 from keyrack import Authority, Issuer, Policy, Wish, open_stores
+from keyrack.core.records import write_time
 from keyrack.founding import found
 from keyrack.server.app import create_app
 from keyrack.settings import Settings
@@ -41,6 +43,17 @@ def make_store(folder: Path, *, max_stale: float | None = None) -> Founded:
     finally:
         stores.close()
     return Founded(url, root or "")
+
+
+def problem(answer: httpx.Response) -> tuple[int, str]:
+    """Status and code of an answer that is a whole problem document."""
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.headers["cache-control"] == "no-store"
+    document = answer.json()
+    assert set(document) == {"type", "title", "status", "detail", "code", "details", "request_id"}
+    assert document["status"] == answer.status_code
+    assert document["request_id"] == answer.headers["x-request-id"]
+    return answer.status_code, document["code"]
 
 
 class Caller:
@@ -99,6 +112,7 @@ class House:
         minted = self.verifier.issuer().mint(Wish("root", scopes=["*:*"]), by=OPERATOR)
         self.root_id, self.root_key = minted.key.id, minted.secret or ""
         self.root = self.caller(self.root_key)
+        self.operator = OPERATOR
 
     def caller(self, key: str | None = None, *, peer: str = "127.0.0.1") -> Caller:
         """Somebody who calls from this address, with a key or without."""
@@ -109,6 +123,14 @@ class House:
     def holder(self, *scopes: str, **wish: Any) -> Caller:
         """Somebody with a new key that holds these scopes."""
         return self.caller(self.root.mint(*scopes, **wish)["secret"])
+
+    def flush(self) -> None:
+        """Write what was noted, as the server does once a second."""
+        self.verifier.notebook.flush(self.verifier.stores.journal)
+
+    def at(self, seconds: float) -> str:
+        """The time in so many seconds, as JSON has it."""
+        return write_time(datetime.fromtimestamp(self.clock.now + seconds, UTC))
 
     def head(self) -> int:
         """The number of the last event in the log."""

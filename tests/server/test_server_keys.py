@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
 import pytest
 from anyio.from_thread import BlockingPortal
-from server_bed import OPERATOR, Caller, House
+from server_bed import Caller, House, problem
 
 from keyrack import Policy
 from keyrack.core import credential
@@ -18,21 +18,6 @@ from keyrack.server.views import KeyView
 
 HOUR, DAY = 3600, 86_400
 CHANGES = ("disable", "enable", "revoke", "rotation", "rotation/promote", "rotation/abort", "rotation/undo")
-
-
-def at(house: House, seconds: float) -> str:
-    return (datetime.fromtimestamp(house.clock.now, UTC) + timedelta(seconds=seconds)).isoformat()
-
-
-def problem(answer: httpx.Response) -> tuple[int, str]:
-    """Status and code of an answer that is a whole problem document."""
-    assert answer.headers["content-type"] == "application/problem+json"
-    assert answer.headers["cache-control"] == "no-store"
-    document = answer.json()
-    assert set(document) == {"type", "title", "status", "detail", "code", "details", "request_id"}
-    assert document["status"] == answer.status_code
-    assert document["request_id"] == answer.headers["x-request-id"]
-    return answer.status_code, document["code"]
 
 
 def changed(caller: Caller, key_id: str, operation: str, json: Any = None, **more: Any) -> httpx.Response:
@@ -73,7 +58,7 @@ def test_a_key_takes_every_field_that_mint_has(house: House) -> None:
 
 def test_views_show_what_records_have(house: House) -> None:
     minted = house.root.mint("logs:read")
-    key = house.verifier.issuer().get(minted["id"], by=OPERATOR)
+    key = house.verifier.issuer().get(minted["id"], by=house.operator)
     assert set(key_json(key, {}, datetime.now(UTC))) == set(KeyView.model_fields)
 
 
@@ -190,7 +175,7 @@ def test_an_id_that_nobody_bears_is_not_found(house: House, key_id: str) -> None
 
 
 def test_a_change_names_its_fields_and_null_takes_away_what_need_not_be_there(house: House) -> None:
-    key = house.root.mint("logs:read", owner="ada", expires_at=at(house, DAY), metadata={"a": 1})
+    key = house.root.mint("logs:read", owner="ada", expires_at=house.at(DAY), metadata={"a": 1})
     changes = {"name": "new", "owner": None, "expires_at": None, "metadata": {}, "scopes": ["logs:write"]}
     answer = house.root("PATCH", f"/v1/keys/{key['id']}", changes)
     assert answer.status_code == 200
