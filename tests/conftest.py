@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 
 import pytest
+from engine_bed import STORES, Bed, opened
 from hypothesis import HealthCheck, settings
 from leak_watch import LeakWatch
 
@@ -46,3 +47,17 @@ def leak_watch(request: pytest.FixtureRequest) -> LeakWatch:
     watch = request.config.stash[WATCH]
     watch.install()
     return watch
+
+
+@pytest.fixture(params=STORES)
+def bed(request: pytest.FixtureRequest) -> Iterator[Bed]:
+    """A whole engine, once on each store."""
+    with opened(request.param) as one:
+        yield one
+
+
+@pytest.fixture
+def memory() -> Iterator[Bed]:
+    """A whole engine in memory."""
+    with opened() as one:
+        yield one

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,8 +12,11 @@ from typing import Any
 
 from keyrack import Access, Allowed, Authority, Denied, Issuer, Policy, Verifier, Wish
 from keyrack.core.errors import KeyrackError
+from keyrack.core.events import EventKind, open_entry
+from keyrack.core.model import Key
 from keyrack.issuer import Minted
 from keyrack.stores.opened import Stores
+from keyrack.stores.protocols import Excerpt
 from keyrack.tenancy import Tenants
 from keyrack.testing import PEPPERS, FixedClock
 
@@ -93,3 +96,22 @@ def refusal(work: Any, *args: Any, **options: Any) -> str | None:
 def details(error: Mapping[str, Any]) -> list[str]:
     """The names of the fields that a validation found wrong."""
     return sorted(error["fields"])
+
+
+def kinds(bed: Bed, key: Key) -> list[EventKind]:
+    """What the log says happened to a key."""
+    entries = bed.stores.keys.entries(Excerpt(subject=key.id, most=100))
+    return [open_entry(entry, bed.stores.peppers)[0].kind for entry in entries]
+
+
+def operations(issuer: Any, key_id: str, by: Authority = OPERATOR, **options: Any) -> list[Callable[[], Any]]:
+    """Every change of a key but revoking it."""
+    return [
+        lambda: issuer.update(key_id, {"name": "x"}, by=by, **options),
+        lambda: issuer.disable(key_id, by=by, **options),
+        lambda: issuer.enable(key_id, by=by, **options),
+        lambda: issuer.rotate(key_id, by=by, **options),
+        lambda: issuer.promote(key_id, by=by, **options),
+        lambda: issuer.abort(key_id, by=by, **options),
+        lambda: issuer.undo(key_id, by=by, **options),
+    ]

@@ -1,30 +1,25 @@
-"""Mint, change, rotate, revoke, case by case; the life of keys as a whole is in test_key_lives.py."""
+"""Mint, change, list and revoke, case by case; the life of keys as a whole is in test_key_lives.py."""
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Iterator
 from datetime import datetime, timedelta
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
-from engine_bed import OPERATOR, STORES, Bed, details, opened, refusal
+from engine_bed import OPERATOR, STORES, Bed, details, kinds, opened, operations, refusal
 
-from keyrack import Authority, Policy, Verifier, Wish
+from keyrack import Policy, Verifier, Wish
 from keyrack.core.errors import (
-    Conflict,
     NotFound,
     NotHeld,
     PreconditionFailed,
-    SecretDated,
     ValidationFailed,
 )
-from keyrack.core.events import EventKind, open_entry
-from keyrack.core.model import Key, Limit, Status, VersionState
-from keyrack.idempotency import Once
-from keyrack.issuer import Minted, new_id
-from keyrack.stores.protocols import Excerpt, Listing
+from keyrack.core.events import EventKind
+from keyrack.core.model import Key, Limit, Status
+from keyrack.issuer import new_id
+from keyrack.stores.protocols import Listing
 from keyrack.testing import PEPPERS, FixedClock
 
 POLICY = Policy(
@@ -44,12 +39,6 @@ def bed(request: pytest.FixtureRequest) -> Iterator[Bed]:
 def memory() -> Iterator[Bed]:
     with opened(policy=POLICY) as one:
         yield one
-
-
-def kinds(bed: Bed, key: Key) -> list[EventKind]:
-    """What the log says happened to a key."""
-    entries = bed.stores.keys.entries(Excerpt(subject=key.id, most=100))
-    return [open_entry(entry, bed.stores.peppers)[0].kind for entry in entries]
 
 
 def test_a_minted_key_is_what_was_wished_for(bed: Bed) -> None:
@@ -247,19 +236,6 @@ def test_a_revocation_says_when_and_why_and_is_final(bed: Bed) -> None:
         bed.issuer.revoke(minted.key.id, by=OPERATOR, reason="a\nb")
 
 
-def operations(issuer: Any, key_id: str, by: Authority = OPERATOR, **options: Any) -> list[Callable[[], Any]]:
-    """Every change of a key but revoking it."""
-    return [
-        lambda: issuer.update(key_id, {"name": "x"}, by=by, **options),
-        lambda: issuer.disable(key_id, by=by, **options),
-        lambda: issuer.enable(key_id, by=by, **options),
-        lambda: issuer.rotate(key_id, by=by, **options),
-        lambda: issuer.promote(key_id, by=by, **options),
-        lambda: issuer.abort(key_id, by=by, **options),
-        lambda: issuer.undo(key_id, by=by, **options),
-    ]
-
-
 def test_a_change_of_an_older_revision_is_refused(bed: Bed) -> None:
     minted, _ = bed.mint("a:b")
     changed = bed.issuer.update(minted.key.id, {"name": "x"}, by=OPERATOR, if_match=minted.key.revision)
@@ -313,264 +289,6 @@ def test_a_list_comes_in_pages_in_the_order_of_minting(bed: Bed) -> None:
     third, end = bed.issuer.find(Listing(most=2, after=again or 0), by=OPERATOR)
     assert [key.id for key in (*first, *second, *third)] == made
     assert end is None
-
-
-class TestRotation:
-    def test_both_secrets_work_until_grace_is_over(self, bed: Bed) -> None:
-        minted, old = bed.mint("a:b")
-        rotated = bed.issuer.rotate(minted.key.id, by=OPERATOR, grace=timedelta(hours=2))
-        new = str(rotated.secret)
-        assert (rotated.key.id, rotated.key.ending) == (minted.key.id, new[-4:])
-        assert [bed.verdict(text) for text in (old, new)] == ["ok", "ok"]
-        bed.passes(hours=2)
-        assert [bed.verdict(text) for text in (old, new)] == ["retired", "ok"]
-
-    def test_a_compromised_secret_ends_at_once_and_never_comes_back(self, bed: Bed) -> None:
-        minted, old = bed.mint("a:b")
-        rotated = bed.issuer.rotate(
-            minted.key.id, by=OPERATOR, grace=timedelta(0), compromised=True, force=True
-        )
-        assert [bed.verdict(text) for text in (old, str(rotated.secret))] == ["retired", "ok"]
-        assert refusal(bed.issuer.undo, minted.key.id, by=OPERATOR) == "undo_expired"
-        assert rotated.key.versions[0].state is VersionState.DESTROYED
-
-    def test_grace_ends_with_the_key(self, memory: Bed) -> None:
-        minted, old = memory.mint(expires_at=memory.at + timedelta(hours=3))
-        rotated = memory.issuer.rotate(minted.key.id, by=OPERATOR).key
-        assert rotated.versions[0].not_after == minted.key.expires_at
-        memory.issuer.update(minted.key.id, {"expires_at": None}, by=OPERATOR)
-        memory.passes(hours=3)
-        assert memory.verdict(old) == "retired"
-
-    def test_an_expired_key_is_not_rotated(self, memory: Bed) -> None:
-        minted, _ = memory.mint(expires_at=memory.at + timedelta(hours=3))
-        memory.passes(hours=3)
-        assert refusal(memory.issuer.rotate, minted.key.id, by=OPERATOR) == "key_expired"
-
-    @pytest.mark.parametrize("grace", [timedelta(0), timedelta(minutes=59), timedelta(days=7, seconds=1)])
-    def test_grace_out_of_range_is_refused_before_anything(self, memory: Bed, grace: timedelta) -> None:
-        assert refusal(memory.issuer.rotate, new_id(), by=OPERATOR, grace=grace) == "validation_error"
-
-    def test_a_version_that_ended_a_month_ago_is_unknown_and_forgotten_by_the_next_rotation(
-        self, memory: Bed
-    ) -> None:
-        minted, old = memory.mint("a:b")
-        memory.issuer.rotate(minted.key.id, by=OPERATOR, grace=timedelta(hours=1))
-        memory.passes(hours=1)
-        memory.passes(days=30, seconds=-1)
-        assert memory.verdict(old) == "retired"
-        memory.passes(1)
-        assert memory.verdict(old) == "unknown"
-        rotated = memory.issuer.rotate(minted.key.id, by=OPERATOR).key
-        assert [version.number for version in rotated.versions] == [2, 3]
-        assert memory.verdict(old) == "unknown"
-
-    def test_undo_brings_the_old_secret_back_and_gives_the_new_one_a_day(self, bed: Bed) -> None:
-        minted, old = bed.mint("a:b")
-        new = str(bed.issuer.rotate(minted.key.id, by=OPERATOR, grace=timedelta(hours=1)).secret)
-        bed.issuer.promote(minted.key.id, by=OPERATOR)
-        assert [bed.verdict(text) for text in (old, new)] == ["retired", "ok"]
-        bed.issuer.undo(minted.key.id, by=OPERATOR)
-        assert [bed.verdict(text) for text in (old, new)] == ["ok", "ok"]
-        bed.passes(days=1)
-        assert [bed.verdict(text) for text in (old, new)] == ["ok", "retired"]
-
-    def test_abort_drops_the_new_secret(self, bed: Bed) -> None:
-        minted, old = bed.mint("a:b")
-        new = str(bed.issuer.rotate(minted.key.id, by=OPERATOR).secret)
-        bed.issuer.abort(minted.key.id, by=OPERATOR)
-        assert [bed.verdict(text) for text in (old, new)] == ["ok", "retired"]
-        bed.passes(days=8)
-        assert bed.verdict(old) == "ok"
-
-
-class TestOwnKey:
-    """What the holder of a key may do to the key itself."""
-
-    @pytest.mark.parametrize("store", STORES)
-    def test_a_dated_secret_changes_nothing_of_its_own_key(self, store: str) -> None:
-        with opened(store) as bed:
-            minted, old = bed.mint("*:*")
-            rotated = bed.issuer.rotate(minted.key.id, by=OPERATOR)
-            by = bed.authority(old)
-            for work in operations(bed.issuer, minted.key.id, by=by):
-                with pytest.raises(SecretDated):
-                    work()
-            with pytest.raises(SecretDated):
-                bed.issuer.revoke(minted.key.id, by=by)
-            assert bed.issuer.get(minted.key.id, by=OPERATOR) == rotated.key
-            assert refusal(bed.mint, "a:b", by=by) is None
-            assert (
-                refusal(operations(bed.issuer, minted.key.id, by=bed.authority(str(rotated.secret)))[0])
-                is None
-            )
-
-    def test_a_secret_that_was_dated_after_it_was_proved_changes_nothing_either(self, memory: Bed) -> None:
-        minted, old = memory.mint("*:*")
-        by = memory.authority(old)
-        memory.issuer.rotate(minted.key.id, by=OPERATOR)
-        with pytest.raises(SecretDated):
-            memory.issuer.abort(minted.key.id, by=by)
-
-    def test_giving_up_a_key_revokes_it(self, bed: Bed) -> None:
-        minted, text = bed.mint("a:b")
-        by = bed.authority(text)
-        given_up = bed.issuer.give_up(by=by)
-        assert (given_up.status, given_up.revoked_reason) == (Status.REVOKED, "given up by its holder")
-        assert bed.verdict(text) == "revoked"
-        assert bed.issuer.give_up(by=by) == given_up
-        assert kinds(bed, minted.key)[1:] == [EventKind.KEY_REVOKED]
-
-    def test_giving_up_a_dated_secret_ends_that_one_for_good(self, bed: Bed) -> None:
-        minted, old = bed.mint("a:b")
-        new = str(bed.issuer.rotate(minted.key.id, by=OPERATOR).secret)
-        by = bed.authority(old)
-        ended = bed.issuer.give_up(by=by)
-        assert [bed.verdict(text) for text in (old, new)] == ["retired", "ok"]
-        assert refusal(bed.issuer.undo, minted.key.id, by=OPERATOR) == "undo_expired"
-        assert bed.issuer.give_up(by=by) == ended
-        assert kinds(bed, minted.key)[2:] == [EventKind.VERSION_ENDED]
-
-    def test_giving_up_what_a_compromised_rotation_destroyed_leaves_it_destroyed(self, memory: Bed) -> None:
-        minted, old = memory.mint("a:b")
-        by = memory.authority(old)
-        rotated = memory.issuer.rotate(minted.key.id, by=OPERATOR, grace=timedelta(0), compromised=True)
-        assert memory.issuer.give_up(by=by) == rotated.key
-        assert refusal(memory.issuer.undo, minted.key.id, by=OPERATOR) == "undo_expired"
-
-    def test_only_a_holder_gives_a_key_up(self, memory: Bed) -> None:
-        for by in (OPERATOR, Authority.service("s", ["*:*"])):
-            with pytest.raises(Conflict):
-                memory.issuer.give_up(by=by)
-
-
-class TestTheGiverAsItIsNow:
-    """Between the proof of a key and the commit of what it asks for, the key may have ended."""
-
-    ENDINGS: ClassVar[dict[str, Callable[[Bed, Key], object]]] = {
-        "revoked": lambda bed, key: bed.issuer.revoke(key.id, by=OPERATOR),
-        "disabled": lambda bed, key: bed.issuer.disable(key.id, by=OPERATOR),
-        "expired": lambda bed, key: bed.passes(hours=1),
-        "narrowed": lambda bed, key: bed.issuer.update(key.id, {"scopes": ["keys:manage"]}, by=OPERATOR),
-        "destroyed": lambda bed, key: bed.issuer.rotate(
-            key.id, by=OPERATOR, grace=timedelta(0), compromised=True
-        ),
-        "limited": lambda bed, key: bed.issuer.update(
-            key.id, {"limits": [{"name": "m", "limit": 1, "window_seconds": 60}]}, by=OPERATOR
-        ),
-    }
-
-    @pytest.mark.parametrize("ending", ENDINGS)
-    def test_what_it_could_do_then_it_can_no_longer_do(self, memory: Bed, ending: str) -> None:
-        giver, text = memory.mint("keys:manage", "a:*", expires_at=memory.at + timedelta(hours=1))
-        target, _ = memory.mint("a:b", expires_at=memory.at + timedelta(hours=1))
-        memory.issuer.disable(target.key.id, by=OPERATOR)
-        by = memory.authority(text)
-        wish = Wish("child", scopes=["a:b"], expires_at=memory.at + timedelta(minutes=30))
-        assert refusal(memory.issuer.mint, wish, by=by) is None
-        self.ENDINGS[ending](memory, giver.key)
-        attempts = [
-            lambda: memory.issuer.mint(replace(wish, expires_at=memory.at + timedelta(minutes=1)), by=by),
-            lambda: memory.issuer.enable(target.key.id, by=by),
-            lambda: memory.issuer.update(target.key.id, {"name": "x"}, by=by),
-        ]
-        assert [refusal(work) for work in attempts] == ["insufficient_scope"] * 3
-
-
-class TestOnce:
-    """An Idempotency-Key: the same call twice is one call, for a day."""
-
-    def test_a_repeat_answers_with_the_key_and_no_secret(self, bed: Bed) -> None:
-        once = Once("header", b"body")
-        first = bed.issuer.mint(Wish("n", scopes=["a:b"]), by=OPERATOR, once=once)
-        again = bed.issuer.mint(Wish("n", scopes=["a:b"]), by=OPERATOR, once=once)
-        assert first.secret is not None
-        assert again == Minted(first.key, None)
-        assert len(bed.issuer.find(Listing(), by=OPERATOR)[0]) == 1
-
-    def test_a_repeated_rotation_rotates_once_and_shows_the_key_as_it_is_now(self, bed: Bed) -> None:
-        minted, _ = bed.mint("a:b")
-        once = Once("header", b"body")
-        bed.issuer.rotate(minted.key.id, by=OPERATOR, once=once)
-        renamed = bed.issuer.update(minted.key.id, {"name": "x"}, by=OPERATOR)
-        assert bed.issuer.rotate(minted.key.id, by=OPERATOR, once=once) == Minted(renamed, None)
-
-    def test_another_body_is_a_conflict(self, bed: Bed) -> None:
-        bed.issuer.mint(Wish("n"), by=OPERATOR, once=Once("header", b"body"))
-        with pytest.raises(Conflict, match="another body"):
-            bed.issuer.mint(Wish("m"), by=OPERATOR, once=Once("header", b"other"))
-        assert len(bed.issuer.find(Listing(), by=OPERATOR)[0]) == 1
-
-    def test_callers_and_operations_have_headers_of_their_own(self, bed: Bed) -> None:
-        once = Once("header", b"body")
-        bed.tenants.create("acme", by=OPERATOR)
-        callers = [OPERATOR, Authority.operator("other"), Authority.service("tests", ["*:*"])]
-        callers += [
-            Authority.service("tests", ["*:*"], tenant="acme"),
-            bed.authority(bed.mint("keys:manage")[1]),
-        ]
-        minted = [bed.issuer.mint(Wish("n"), by=by, once=once) for by in callers]
-        rotated = [bed.issuer.rotate(one.key.id, by=OPERATOR, once=once) for one in minted]
-        assert all(one.secret for one in (*minted, *rotated))
-        assert len({one.key.id for one in minted}) == len(callers)
-
-    def test_it_is_forgotten_after_a_day(self, bed: Bed) -> None:
-        once = Once("header", b"body")
-        first = bed.issuer.mint(Wish("n"), by=OPERATOR, once=once)
-        bed.passes(days=1, seconds=-1)
-        assert bed.issuer.mint(Wish("n"), by=OPERATOR, once=once).key == first.key
-        bed.passes(1)
-        second = bed.issuer.mint(Wish("n"), by=OPERATOR, once=Once("header", b"other"))
-        assert second.secret is not None
-        assert bed.issuer.mint(Wish("n"), by=OPERATOR, once=Once("header", b"other")) == Minted(
-            second.key, None
-        )
-
-    def test_a_call_that_failed_is_not_remembered(self, bed: Bed) -> None:
-        once = Once("header", b"body")
-        assert refusal(bed.mint, tenant="never") == "not_found"
-        with pytest.raises(NotFound):
-            bed.issuer.mint(Wish("n", tenant="never"), by=OPERATOR, once=once)
-        assert bed.issuer.mint(Wish("n"), by=OPERATOR, once=once).secret is not None
-
-    def test_a_wish_that_has_become_invalid_is_still_answered_as_it_was(self, memory: Bed) -> None:
-        """A repeat may come when the expiry that it asks for lies in the past."""
-        wish = Wish("n", expires_at=memory.at + timedelta(hours=1))
-        once = Once("header", b"body")
-        first = memory.issuer.mint(wish, by=OPERATOR, once=once)
-        memory.passes(hours=2)
-        assert memory.issuer.mint(wish, by=OPERATOR, once=once) == Minted(first.key, None)
-
-    def test_it_is_remembered_across_a_new_first_pepper(self, tmp_path: Any) -> None:
-        once, new = Once("header", b"body"), "p2:zK4wPq2LmT8xVb9NcR6yHd1JgF3sQe5U"
-        with opened("sqlite", folder=tmp_path) as bed:
-            first = bed.issuer.mint(Wish("n"), by=OPERATOR, once=once)
-        with opened("sqlite", folder=tmp_path, peppers=f"{new},{PEPPERS}") as bed:
-            assert bed.issuer.mint(Wish("n"), by=OPERATOR, once=once) == Minted(first.key, None)
-
-    def test_twenty_at_once_make_one_key(self, bed: Bed) -> None:
-        once = Once("header", b"body")
-        minted: list[Minted] = []
-        together = threading.Barrier(20)
-
-        def mint() -> None:
-            together.wait()
-            minted.append(bed.issuer.mint(Wish("n"), by=OPERATOR, once=once))
-
-        threads = [threading.Thread(target=mint) for _ in range(20)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        assert len(minted) == 20
-        assert len({one.key.id for one in minted}) == 1
-        assert len([one for one in minted if one.secret]) == 1
-
-
-def test_a_replay_and_a_minted_key_never_show_the_secret(memory: Bed) -> None:
-    minted, text = memory.mint("a:b")
-    assert text not in f"{minted!r} {minted}"
-    assert "body" not in repr(Once("header", b"body"))
 
 
 @pytest.mark.parametrize(

@@ -69,7 +69,12 @@ class Upkeep:
     def start(self) -> None:
         """Register this node, load the replica, and start the thread."""
         self._renew()
-        self._follower.load()
+        try:
+            self._follower.load()
+        except KeyrackError:
+            # Nobody may wait for a node that decides nothing.
+            self._stores.journal.retire(self._node_id)
+            raise
         self._renew()
         _running.add(self)
         self._thread.start()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import replace
 from types import TracebackType
 from typing import Self
@@ -86,11 +87,16 @@ class Verifier:
         """
         policy = policy or Policy()
         stores = open_stores(url, peppers=peppers, counters=counters, create=create, clock=clock)
-        if create or stores.fixed or url == "memory:":
-            found(stores)
-        import_static(stores, static_callers(url, static, policy), policy)
-        verifier = cls(stores, policy=policy, max_stale=max_stale, poll=poll, open_when_down=open_when_down)
-        verifier.start()
+        with ExitStack() as undone:
+            undone.callback(stores.close)
+            if create or stores.fixed or url == "memory:":
+                found(stores)
+            import_static(stores, static_callers(url, static, policy), policy)
+            verifier = cls(
+                stores, policy=policy, max_stale=max_stale, poll=poll, open_when_down=open_when_down
+            )
+            verifier.start()
+            undone.pop_all()
         return verifier
 
     def start(self) -> None:

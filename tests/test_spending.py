@@ -1,0 +1,79 @@
+"""The last step of a decision: limits by key, tenant and address."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+
+import pytest
+from engine_bed import OPERATOR, Bed, opened
+
+from keyrack import Access, Denied, Policy, Reason
+from keyrack.core.credential import checksum
+from keyrack.core.model import Limit
+
+POLICY = Policy(
+    presets={"reader": ("logs:read",)},
+    roles={"reader": ("*:read",)},
+    limits=(Limit("requests", 3, 60),),
+)
+
+
+def other(text: str) -> str:
+    """A text of the same key with another secret, whose checksum is right."""
+    changed = text[:-7] + ("A" if text[-7] != "A" else "B")
+    return changed + checksum(changed.encode())
+
+
+class TestLimits:
+    def test_a_limit_is_taken_by_what_passes_and_by_nothing_else(self) -> None:
+        with opened(policy=POLICY) as bed:
+            _, text = bed.mint("logs:read")
+            verdicts = [bed.verdict(text, scope) for scope in ("logs:read", "logs:write") * 5]
+            assert verdicts == ["ok", "scope"] * 3 + ["rate", "scope"] * 2
+            bed.passes(61)
+            assert bed.verdict(text) == "ok"
+
+    def test_a_refusal_for_rate_says_when_to_come_again(self) -> None:
+        with opened(policy=POLICY) as bed:
+            minted, text = bed.mint("logs:read")
+            allowed = bed.verifier.verify(text, Access(cost=3))
+            assert [(rate.name, rate.limit, rate.remaining) for rate in allowed.rates] == [("requests", 3, 0)]
+            refused = bed.verifier.verify(text, Access())
+            assert isinstance(refused, Denied)
+            assert (refused.reason, refused.key, refused.retry_after) == (Reason.RATE, minted.key, 60)
+            assert bed.verdict(text, cost=0) == "ok"
+
+    def test_a_key_may_have_its_own_limit_in_the_place_of_the_default(self) -> None:
+        with opened(policy=POLICY) as bed:
+            limits = [Limit("requests", 1, 60), Limit("burst", 9, 1)]
+            _, text = bed.mint("logs:read", limits=limits)
+            allowed = bed.verifier.verify(text, Access())
+            assert [(rate.name, rate.limit) for rate in allowed.rates] == [("requests", 1), ("burst", 9)]
+            assert bed.verdict(text) == "rate"
+
+    def test_keys_of_a_tenant_share_its_limit(self, memory: Bed) -> None:
+        memory.tenants.create(
+            "acme", {"limits": [{"name": "all", "limit": 3, "window_seconds": 60}]}, by=OPERATOR
+        )
+        texts = [memory.mint("a:b", tenant="acme")[1] for _ in range(2)]
+        assert [memory.verdict(text) for text in texts * 2] == ["ok", "ok", "ok", "rate"]
+
+    @pytest.mark.spec("CO-39")
+    def test_refused_credentials_are_counted_by_address_and_good_ones_are_not(self) -> None:
+        policy = Policy(failure_limit=Limit("failures", 3, 60))
+        with opened(policy=policy) as bed:
+            revoked, ended = bed.mint("a:b")
+            bed.issuer.revoke(revoked.key.id, by=OPERATOR)
+            _, good = bed.mint("a:b")
+            here = {"address": ip_address("2001:db8::1")}
+            neighbour = {"address": ip_address("2001:db8::2")}
+            elsewhere = {"address": ip_address("2001:db8:0:1::1")}
+            assert [bed.verdict("", **here) for _ in range(9)] == ["missing"] * 9
+            seen = [bed.verdict(text, **here) for text in ("x", other(good), ended, "x")]
+            assert seen == ["malformed", "unknown", "revoked", "rate"]
+            assert bed.verdict("x", **neighbour) == "rate"
+            assert bed.verdict("x", **elsewhere) == "malformed"
+            assert bed.verdict(ended, **here) == "revoked"
+            assert bed.verdict(good, **here) == "ok"
+            bed.passes(61)
+            assert bed.verdict("x", **here) == "malformed"
