@@ -62,10 +62,10 @@ def port_of(bound: socket.socket) -> int:
 
 
 @contextmanager
-def nginx(folder: Path, *, keyrack: int, app: int) -> Iterator[Nginx]:
+def nginx(folder: Path, *, keyrack: int, app: int, scope: str = "app:read") -> Iterator[Nginx]:
     """nginx between these ports of this machine; it has ended when this is left."""
     with reserved_port() as kept:
-        write_configuration(folder, {8000: port_of(kept), 8080: keyrack, 9090: app})
+        write_configuration(folder, {8000: port_of(kept), 8080: keyrack, 9090: app}, scope=scope)
         command = [nginx_binary(), "-p", folder, "-c", "nginx.conf", "-e", "error.log"]
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
         try:
@@ -77,13 +77,15 @@ def nginx(folder: Path, *, keyrack: int, app: int) -> Iterator[Nginx]:
             process.wait(PATIENCE_SECONDS)
 
 
-def write_configuration(folder: Path, ports: dict[int, int]) -> None:
-    """The shipped files, each of these ports replaced where it stands, once."""
+def write_configuration(folder: Path, ports: dict[int, int], *, scope: str) -> None:
+    """The shipped files, changed where they say so: these ports, and the scope of `location /`."""
+    changes = {f"127.0.0.1:{shipped};": f"127.0.0.1:{ours};" for shipped, ours in ports.items()}
+    changes["set $keyrack_scope app:read;"] = f"set $keyrack_scope {scope};"
     for name in FILES:
         text = (DEPLOY / name).read_text()
-        for shipped, ours in ports.items() if name == "keyrack.conf" else ():
-            assert text.count(f"127.0.0.1:{shipped};") == 1
-            text = text.replace(f"127.0.0.1:{shipped};", f"127.0.0.1:{ours};")
+        for shipped, ours in changes.items() if name == "keyrack.conf" else ():
+            assert text.count(shipped) == 1
+            text = text.replace(shipped, ours)
         (folder / name).write_text(text)
     # As root it would change to a user that cannot read the folders of tests.
     user = "user root;" if os.geteuid() == 0 else ""
