@@ -13,11 +13,10 @@ from keyrack.core.credential import MAX_LENGTH
 from keyrack.core.errors import InvalidRequest
 from keyrack.core.http import ANSWERS
 from keyrack.core.model import Decision, Denied
-from keyrack.pepper_file import with_peppers
+from keyrack.server.opening import open_verifier
 from keyrack.server.questions import Asked, answer_json, read_question
 from keyrack.settings import Settings
 from keyrack.stores.journal import Origin
-from keyrack.verifier import Verifier
 
 ORIGIN = Origin("keyrack verify")
 
@@ -63,14 +62,7 @@ def verify(
 
 
 def _decide(settings: Settings, asked: Asked) -> Decision:
-    with Verifier.open(
-        settings.store,
-        peppers=with_peppers(settings).peppers,
-        policy=settings.policy,
-        counters=settings.counters,
-        max_stale=settings.max_stale,
-        open_when_down=settings.counters_down == "open",
-    ) as verifier:
+    with open_verifier(settings) as verifier:
         return verifier.verify(asked.text, asked.access, ORIGIN)
 
 
