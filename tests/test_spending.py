@@ -43,6 +43,18 @@ class TestLimits:
             assert (refused.reason, refused.key, refused.retry_after) == (Reason.RATE, minted.key, 60)
             assert bed.verdict(text, cost=0) == "ok"
 
+    @pytest.mark.spec("CO-39")
+    def test_a_refusal_that_charges_nothing_says_what_is_left(self) -> None:
+        policy = Policy(limits=(Limit("requests", 3, 60),), failure_limit=Limit("failures", 5, 60))
+        with opened(policy=policy) as bed:
+            _, text = bed.mint("logs:read")
+            bed.verifier.verify(text, Access())
+            for _ in range(2):
+                scope = bed.verifier.verify(text, Access(("logs:write",)))
+                assert [(rate.name, rate.remaining) for rate in scope.rates] == [("requests", 2)]
+                missing = bed.verifier.decide(Reason.MISSING, Access())
+                assert [(rate.name, rate.remaining) for rate in missing.rates] == [("failures", 5)]
+
     def test_a_key_may_have_its_own_limit_in_the_place_of_the_default(self) -> None:
         with opened(policy=POLICY) as bed:
             limits = [Limit("requests", 1, 60), Limit("burst", 9, 1)]

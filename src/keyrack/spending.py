@@ -10,7 +10,7 @@ from ipaddress import IPv6Network
 
 from keyrack.core.checks import Charge
 from keyrack.core.errors import Unavailable
-from keyrack.core.model import Access, Address, Allowed, Decision, Denied, Limit, Reason
+from keyrack.core.model import Access, Address, Allowed, Decision, Denied, Limit, Rate, Reason
 from keyrack.core.policy import Policy
 from keyrack.stores.counters import Counters, MemoryCounters, Spend
 
@@ -47,16 +47,30 @@ class Spender:
             retry_after=taken.retry_after,
         )
 
-    def refuse(self, denied: Denied, address: Address | None, now: float) -> Denied:
-        """Count a refused credential against its address: the same decision, or one for `rate`."""
-        if self._failures is None or denied.reason not in FAILURES:
-            return denied
-        return self._failures.count(denied, address, now)
+    def refuse(
+        self, denied: Denied, charges: Sequence[Charge], address: Address | None, now: float
+    ) -> Denied:
+        """Count a refused credential against its address: the same decision, or one for `rate`.
+
+        What is refused for another reason is not counted, and only told what is left.
+        """
+        if self._failures is None:
+            return denied._replace(rates=self._left(charges, now)) if charges else denied
+        if denied.reason in FAILURES:
+            return self._failures.count(denied, address, now)
+        rates = self._left(charges, now) if charges else self._failures.left(address, now)
+        return denied._replace(rates=rates)
 
     def share_failures(self, now: float) -> None:
         """Merge the failures counted here into Counters, and learn of those counted elsewhere."""
         if self._failures is not None:
             self._failures.share(self._counters, now)
+
+    def _left(self, charges: Sequence[Charge], now: float) -> tuple[Rate, ...]:
+        try:
+            return self._counters.peek([Spend(one.bucket, one.limit, 0) for one in charges], now).rates
+        except Unavailable:
+            return ()
 
 
 class Failures:
@@ -82,6 +96,10 @@ class Failures:
             return denied._replace(rates=taken.rates)
         wait = max(taken.retry_after or 1, int(blocked_until - now) + 1)
         return Denied(Reason.RATE, rates=taken.rates, retry_after=wait)
+
+    def left(self, address: Address | None, now: float) -> tuple[Rate, ...]:
+        """How many failures an address may still have."""
+        return self._here.peek([Spend(f"failures/{neighbourhood(address)}", self._limit, 0)], now).rates
 
     def share(self, counters: Counters, now: float) -> None:
         """Add what was counted here to Counters, and block what is beyond the limit in all."""

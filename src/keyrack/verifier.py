@@ -248,11 +248,10 @@ class Verifier:
         return next(found, _UNKNOWN)
 
     def _spend(self, decision: Decision, proved: Proved | Refused, access: Access, now: float) -> Decision:
+        charges = () if isinstance(proved, Refused) else proved.charges
         if isinstance(decision, Denied):
-            return self._spender.refuse(decision, access.address, now)
-        if isinstance(proved, Refused) or not proved.charges:
-            return decision
-        return self._spender.take(decision, proved.charges, access, now)
+            return self._spender.refuse(decision, charges, access.address, now)
+        return self._spender.take(decision, charges, access, now) if charges else decision
 
     def _redigest(self, decision: Decision, proved: Proved | Refused, presented: str) -> None:
         """Have a version digested anew that has just passed and whose pepper was rotated out."""
