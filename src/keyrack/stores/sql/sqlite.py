@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +32,7 @@ class SqliteKeys(SqlKeys):
 
     def moved(self) -> bool:
         """Compare SQLite's own counter of other connections' commits (PRAGMA data_version)."""
-        if _identity(self._path) != self._identity:
-            raise Unavailable("The store's file was replaced or removed while it was open.")
+        self._require_same_file()
         try:
             (version,) = self._watch.execute("PRAGMA data_version").fetchone()
         except sqlite3.Error as error:
@@ -45,14 +44,21 @@ class SqliteKeys(SqlKeys):
         self._watch.close()
         self._engine.dispose()
 
+    def _require_same_file(self) -> None:
+        # What is open goes on existing without a name: it could be written to, and lost with us.
+        if _identity(self._path) != self._identity:
+            raise Unavailable("The store's file was replaced or removed while it was open.")
+
     @contextmanager
     def _read(self) -> Iterator[Connection]:
+        self._require_same_file()
         with self._engine.connect() as connection:
             connection.exec_driver_sql("BEGIN")
             yield connection
 
     @contextmanager
     def _write(self) -> Iterator[Connection]:
+        self._require_same_file()
         with self._engine.connect() as connection:
             connection.exec_driver_sql("BEGIN IMMEDIATE")
             yield connection
@@ -70,10 +76,12 @@ def open_sqlite(path: Path, *, create: bool) -> SqliteKeys:
                 "KEYRACK_STORE", f"names {path}, which does not exist; `keyrack init` creates it."
             )
         make_file(path)
-    engine = _engine(path)
-    keys = SqliteKeys(path, engine)
-    with keys._writing() as connection:
-        migrate(connection)
+    keys = SqliteKeys(path, _engine(path))
+    with ExitStack() as undone:
+        undone.callback(keys.close)
+        with keys._writing() as connection:
+            migrate(connection)
+        undone.pop_all()
     return keys
 
 
