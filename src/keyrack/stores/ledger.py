@@ -189,16 +189,23 @@ class Ledger:
     def _lead(self) -> None:
         with self._turn:
             group = [self._waiting.popleft() for _ in range(min(MAX_GROUP, len(self._waiting)))]
-        try:
-            self._keys.commit(lambda view: self._plan(group, view))
-        except BaseException as error:  # noqa: BLE001  # whatever it was, those that wait must hear of it
-            for waiting in group:
-                waiting.error = waiting.error or error
+        self._commit(group)
         with self._turn:
             for waiting in group:
                 waiting.done = True
             self._committing = False
             self._turn.notify_all()
+
+    def _commit(self, group: list[_Waiting[object]]) -> None:
+        try:
+            self._keys.commit(lambda view: self._plan(group, view))
+        except BaseException as error:  # noqa: BLE001  # whatever it was, those that wait must hear of it
+            innocent = [waiting for waiting in group if waiting.error is not error]
+            if len(innocent) < len(group):
+                self._commit(innocent)
+                return
+            for waiting in group:
+                waiting.error = error
 
     def _plan(self, group: list[_Waiting[object]], view: View) -> Batch:
         head = head_of(view.last(), self._keys, self._peppers)
@@ -225,4 +232,8 @@ class Ledger:
         except KeyrackError as error:
             waiting.error = error
             return whole
+        except Exception as error:
+            # A fault in one change: the group is committed without it, see _commit.
+            waiting.error = error
+            raise
         return draft
