@@ -29,4 +29,4 @@ def _key_store(service: Service) -> Condition:
     """Degraded while decisions still stand on what was confirmed before the store was lost."""
     if service.verifier.doubt() is not None:
         return "down"
-    return "degraded" if service.verifier.follower.trouble else "ok"
+    return "degraded" if service.verifier.trouble else "ok"

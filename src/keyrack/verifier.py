@@ -198,6 +198,11 @@ class Verifier:
         self.notebook.note(decision, access.address, now, origin)
         return decision
 
+    @property
+    def trouble(self) -> str | None:
+        """One sentence for operators on why the replica is not confirmed, while it is not; else None."""
+        return self.follower.trouble
+
     def doubt(self) -> Reason | None:
         """Why nothing can be decided now, or None: nothing configured passes nothing."""
         return self.follower.doubt()

@@ -7,9 +7,9 @@ import secrets
 import time
 from pathlib import Path
 
-from keyrack.core.errors import ConfigurationError
+from keyrack.core.errors import ConfigurationError, Unavailable
 from keyrack.core.peppers import SETTING, Peppers
-from keyrack.stores.counters import open_counters
+from keyrack.stores.counters import Counters, open_counters
 from keyrack.stores.journal import Journal, MemoryJournal
 from keyrack.stores.memory import MemoryKeys
 from keyrack.stores.opened import Clock, Stores
@@ -17,6 +17,7 @@ from keyrack.stores.protocols import Keys
 
 DEFAULT_URL = "sqlite:///keyrack.db"
 STORE = "KEYRACK_STORE"
+COUNTERS = "KEYRACK_COUNTERS"
 
 
 def open_stores(
@@ -33,12 +34,13 @@ def open_stores(
     ConfigurationError, which names the setting, and Unavailable.
     """
     given = _peppers(url, peppers)
+    counted = _counters(counters or default_counters(url, workers=1))
     keys, journal = _keys_and_journal(url, create=create)
     return Stores(
         url=url,
         keys=keys,
         journal=journal,
-        counters=open_counters(counters or default_counters(url, workers=1)),
+        counters=counted,
         peppers=given,
         clock=clock,
         fixed=is_static(url),
@@ -82,6 +84,13 @@ def _peppers(url: str, peppers: Peppers | str | None) -> Peppers:
     if not peppers:
         raise ConfigurationError(SETTING, "is missing; it holds `id:text`, a text of at least 32 characters.")
     return Peppers.parse(peppers)
+
+
+def _counters(url: str) -> Counters:
+    try:
+        return open_counters(url)
+    except Unavailable as error:
+        raise ConfigurationError(COUNTERS, f"cannot be opened: {error.detail}") from None
 
 
 def _keys_and_journal(url: str, *, create: bool) -> tuple[Keys, Journal]:
