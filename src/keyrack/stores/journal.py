@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from keyrack.core.errors import Unavailable
@@ -156,9 +156,21 @@ class Notebook:
         except Unavailable:
             self._notes.extendleft(reversed(notes))
             raise
-        self.totals.update(_label(decision) for decision, *_ in notes)
+        self.totals["allowed"] += sum(use.uses for use in uses)
         for refusal in refusals:
+            self.totals[refusal.reason.value] += refusal.times
             log.info("denied", extra={"denial": refusal._asdict()})
+
+
+class _Tally:
+    """Notes of one decision and one address."""
+
+    __slots__ = ("first_at", "last", "last_at", "times")
+
+    def __init__(self, first: Noted):
+        self.last = first
+        self.times = 0
+        self.first_at = self.last_at = first[2]
 
 
 def roll_up(notes: Sequence[Noted]) -> tuple[list[Use], list[Refusal]]:
@@ -166,13 +178,14 @@ def roll_up(notes: Sequence[Noted]) -> tuple[list[Use], list[Refusal]]:
     uses: dict[tuple[str, int], Use] = {}
     proved: list[Refusal] = []
     unproved: dict[tuple[str | None, Reason], Refusal] = {}
-    for decision, address, now, origin in notes:
+    for tally in _tallied(notes):
+        decision, *_ = tally.last
         if isinstance(decision, Allowed):
-            use = Use(decision.key.id, decision.secret.number, 1, now, now)
+            use = Use(decision.key.id, decision.secret.number, tally.times, tally.first_at, tally.last_at)
             known = uses.get((use.key_id, use.number))
             uses[use.key_id, use.number] = merged(known, use) if known else use
             continue
-        refusal = _refusal(decision, address, now, origin)
+        refusal = _refusal(decision, tally)
         if decision.key is not None:
             proved.append(refusal)
             continue
@@ -180,8 +193,25 @@ def roll_up(notes: Sequence[Noted]) -> tuple[list[Use], list[Refusal]]:
         if slot not in unproved and len(unproved) >= MAX_MERGED:
             slot, refusal = (None, refusal.reason), refusal._replace(address=None)
         before = unproved.get(slot)
-        unproved[slot] = refusal._replace(times=before.times + 1) if before else refusal
+        unproved[slot] = refusal._replace(times=before.times + refusal.times) if before else refusal
     return list(uses.values()), [*proved, *unproved.values()]
+
+
+def _tallied(notes: Sequence[Noted]) -> Iterable[_Tally]:
+    """Notes that hold the same objects, together: a busy key gets the same answer a thousand times."""
+    found: dict[tuple[int, int], _Tally] = {}
+    for note in notes:
+        slot = (id(note[0]), id(note[1]))
+        tally = found.get(slot)
+        if tally is None:
+            tally = found[slot] = _Tally(note)
+        tally.last, at = note, note[2]
+        tally.times += 1
+        if at > tally.last_at:
+            tally.last_at = at
+        elif at < tally.first_at:
+            tally.first_at = at
+    return found.values()
 
 
 def merged(known: Use, use: Use) -> Use:
@@ -190,12 +220,13 @@ def merged(known: Use, use: Use) -> Use:
     return Use(use.key_id, use.number, known.uses + use.uses, first_at, last_at)
 
 
-def _refusal(denied: Denied, address: Address | None, now: float, origin: Origin) -> Refusal:
+def _refusal(denied: Denied, tally: _Tally) -> Refusal:
+    _, address, at, origin = tally.last
     key = denied.key
     return Refusal(
-        at=now,
+        at=at,
         reason=denied.reason,
-        times=1,
+        times=tally.times,
         address=None if address is None else str(address),
         key_id=key.id if key else None,
         tenant=key.tenant if key else None,
@@ -203,7 +234,3 @@ def _refusal(denied: Denied, address: Address | None, now: float, origin: Origin
         operation=origin.operation,
         request_id=origin.request_id,
     )
-
-
-def _label(decision: Decision) -> str:
-    return "allowed" if isinstance(decision, Allowed) else decision.reason.value
