@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 from doc_likeness import printed_json, unlike, unlike_json
-from doc_pages import Block
+from doc_pages import ROOT, Block
 from doc_process import ServerProcess, free_port
 
 from keyrack import Policy
@@ -27,8 +27,10 @@ from keyrack import Policy
 API_PORT = 8080
 PORTS = {API_PORT: "KEYRACK_PORT", 8000: "UVICORN_PORT", 5000: "FLASK_RUN_PORT", 9090: "UNUSED_PORT"}
 """The ports that pages name, and the variable by which a server there learns of another."""
-SERVES = re.compile(r"^(?:\$ )?(keyrack serve|uvicorn|flask)\b")
-_LOOKS = re.compile(r"keyrack (keys (show|list)|denials)\b")
+SERVES = re.compile(r"^(?:\$ )?(keyrack serve|uvicorn|flask|nginx)\b")
+_OPENS = {"uvicorn": 8000, "flask": 5000, "nginx": 8000}
+"""The port of a command that names none, where it is not Keyrack's."""
+_LOOKS = re.compile(r"keyrack (keys (show|list)|denials)\b|curl .*/readyz")
 _COMMAND = re.compile(r"^\$ ((?:.*\\\n)*.*)\n", re.MULTILINE)
 _pause = threading.Event()
 SHIM = Path(__file__).parent / "bin"
@@ -39,6 +41,7 @@ class Session:
 
     def __init__(self, folder: Path):
         self._folder = folder
+        (folder / "deploy").symlink_to(ROOT / "deploy")
         self._ports = {named: free_port() for named in PORTS}
         self._environment = {**_clean(folder), **self._port_variables()}
         self._names: dict[str, object] = {"__name__": "__main__"}
@@ -142,8 +145,7 @@ class Session:
 
     def _serve(self, command: str) -> ServerProcess:
         named = re.search(r"--port[ =](\d+)", command)
-        default = 8000 if command.startswith("uvicorn") else 5000 if command.startswith("flask") else API_PORT
-        port = int(named[1]) if named else self._ports[default]
+        port = int(named[1]) if named else self._ports[_OPENS.get(command.split()[0], API_PORT)]
         server = ServerProcess(command, port=port, folder=self._folder, environment=self._environment)
         self._servers.append(server)
         return server

@@ -160,7 +160,7 @@ def standing_stage(folder: Path, *, scope: str) -> Iterator[Stage]:
     with (
         _served(stage) as port,
         application() as app,
-        nginx(folder, keyrack=port, app=app.port, scope=scope) as running,
+        nginx(folder, keyrack=port, app=app.port, changes={"app:read;": f"{scope};"}) as running,
     ):
         stage.port = running.port
         yield stage

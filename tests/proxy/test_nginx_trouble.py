@@ -65,6 +65,16 @@ def test_a_revoked_key_is_refused_through_nginx_within_a_second(own_site: Site) 
     stores.close()
 
 
+def test_a_location_that_forgets_its_scope_is_closed_to_everybody(site: Site, tmp_path: Path) -> None:
+    keyrack = int(site.keyrack.url.rpartition(":")[2])
+    forgotten = {"set $keyrack_scope app:admin;": ""}
+    with nginx(tmp_path, keyrack=keyrack, app=site.app.port, changes=forgotten) as running:
+        for name in ("admin", "suspended"):
+            key = [("X-API-Key", site.keys.texts[name])]
+            assert caller.ask(running.port, "GET", "/admin", key).code == "invalid_request"
+    assert site.app.seen == []
+
+
 # What a stand-in for Keyrack answers
 
 
