@@ -71,7 +71,16 @@ REFUSED: list[tuple[Callable[[Any], Any], Any]] = [
     *[(fields.networks, value) for value in ["10.0.0.0/8", None, [None], ["x"], ["10.0.0.0/8"] * 101]],
     *[
         (fields.network, value)
-        for value in ["10.0.0.1/8", "10.0.0.0/33", "", None, 5, "10.0.0.0/8\n", ["10.0.0.0/8"]]
+        for value in [
+            "10.0.0.1/8",
+            "10.0.0.0/33",
+            "",
+            None,
+            5,
+            "10.0.0.0/8\n",
+            ["10.0.0.0/8"],
+            "fe80::%eth0/64",
+        ]
     ],
     *[(fields.address, value) for value in ["10.0.0.0/8", "10.0.0.256", "", None, 167772161, b"\n\0\0\1"]],
     *[(fields.limits, value) for value in [None, "m", [None], [{}], [LIMIT, LIMIT], [LIMIT | {"x": 1}]]],

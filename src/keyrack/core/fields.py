@@ -67,7 +67,8 @@ def networks(value: object, field: str = "networks") -> tuple[Network, ...]:
 def network(value: object, field: str = "network") -> Network:
     """One network in CIDR form; host bits must be zero."""
     try:
-        parsed = ip_network(value) if isinstance(value, str) else None
+        # A zone (`fe80::%eth0/64`) is a name of one machine, and any text at all.
+        parsed = ip_network(value) if isinstance(value, str) and "%" not in value else None
     except ValueError:
         parsed = None
     if parsed is None:

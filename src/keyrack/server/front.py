@@ -29,6 +29,9 @@ class HeadersTooLarge(KeyrackError):
 
     status, code, title = 431, "headers_too_large", "Headers too large"
 
+    def __init__(self) -> None:
+        super().__init__(f"Send at most {MAX_HEADERS} header fields of 32 KiB together.")
+
 
 class Front:
     """Stands before everything else; hands quiet paths on without a log line of their own."""
@@ -49,8 +52,7 @@ class Front:
         path = scope["path"]
         app = self._internal_app if state["internal"] and path in INTERNAL_PATHS else self._app
         if _too_large(scope["headers"]):
-            error = HeadersTooLarge(f"Send at most {MAX_HEADERS} header fields of 32 KiB together.")
-            await answer(send, http.failure(error, request_id=request_id(())))
+            await answer(send, http.failure(HeadersTooLarge(), request_id=request_id(())))
         elif path in self._quiet:
             await _edged(app, scope, receive, send)
         else:

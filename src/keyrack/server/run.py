@@ -17,6 +17,7 @@ from keyrack.server.app import create_app
 from keyrack.server.listening import BACKLOG, bound, listen, written
 from keyrack.server.metrics import MULTIPROCESS
 from keyrack.server.opening import check_store, open_verifier
+from keyrack.server.protocol import BoundedProtocol
 from keyrack.settings import Listener, Settings, variable
 
 GRACEFUL_SECONDS = 5
@@ -73,7 +74,7 @@ def _config(app: object, settings: Settings, *, factory: bool = False) -> uvicor
         factory=factory,
         workers=settings.workers,
         loop="uvloop",
-        http="httptools",
+        http=BoundedProtocol,
         ws="none",
         lifespan="on",
         access_log=False,

@@ -1,0 +1,58 @@
+"""Uvicorn's HTTP protocol, with an end to what it reads before a request begins.
+
+What is no HTTP at all is answered with a problem document like everything else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from http import HTTPStatus
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from keyrack.core import http
+from keyrack.core.errors import InvalidRequest, KeyrackError
+from keyrack.guards.request import request_id
+from keyrack.server.front import MAX_HEADER_BYTES, HeadersTooLarge
+
+MAX_HEAD_BYTES = 2 * MAX_HEADER_BYTES
+"""Of a request line and headers that have not ended; the front counts those that have."""
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """One connection."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+        self._head_bytes = 0
+        self._is_in_head = True
+        super().connection_made(transport)
+
+    def on_message_begin(self) -> None:
+        self._head_bytes = 0
+        self._is_in_head = True
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        self._is_in_head = False
+        super().on_headers_complete()
+
+    def data_received(self, data: bytes) -> None:
+        if self.transport.is_closing():
+            return
+        super().data_received(data)
+        if self._is_in_head:
+            self._head_bytes += len(data)
+        if self._head_bytes > MAX_HEAD_BYTES:
+            self._refuse(HeadersTooLarge())
+
+    def send_400_response(self, msg: str) -> None:
+        self._refuse(InvalidRequest("This is not HTTP."))
+
+    def _refuse(self, error: KeyrackError) -> None:
+        """Answer and close, whatever else is being sent."""
+        response = http.failure(error, request_id=request_id(()))
+        head = [f"HTTP/1.1 {response.status} {HTTPStatus(response.status).phrase}"]
+        head += [f"{name}: {value}" for name, value in response.headers]
+        head += [f"content-length: {len(response.body)}", "connection: close", "", ""]
+        self.transport.write("\r\n".join(head).encode("latin-1") + response.body)
+        self.transport.close()
