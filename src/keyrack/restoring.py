@@ -36,7 +36,7 @@ class Restored(NamedTuple):
 
 def accept_head(stores: Stores, *, by: str) -> Restored:
     """Commit a `store.restored` event. Raises Conflict when no node is ahead of the store."""
-    lost = tuple(node for node in stores.journal.nodes() if not _holds(stores, node))
+    lost = tuple(node for node in stores.journal.nodes() if not holds(stores, node))
     if not lost:
         raise Conflict("Every node's head stands in this store's log, so there is nothing to accept.")
 
@@ -53,7 +53,7 @@ def accept_head(stores: Stores, *, by: str) -> Restored:
     return Restored(number, lost, tuple(_lost_revocations(stores)))
 
 
-def _holds(stores: Stores, node: Node) -> bool:
+def holds(stores: Stores, node: Node) -> bool:
     """Whether the event that a node applied last stands in the log, the same."""
     if node.applied == 0:
         return True

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
 from cli_bed import PEPPERS, Shell
 
-from keyrack import Authority, Verifier
+from keyrack import Access, Authority, Verifier
 
 
 def failed(shell: Shell) -> dict[str, str]:
@@ -100,3 +104,53 @@ def test_nodes_are_shown_with_what_they_have_seen_and_when_they_were_heard_of(sh
     peppers = (shell.folder / "keyrack.peppers").read_text().strip()
     with Verifier.open(f"sqlite:///{shell.folder}/keyrack.db", peppers=peppers):
         assert "at event 3, heard of" in finding(shell, "nodes")
+
+
+def copied(source: Path, target: Path) -> None:
+    """Copy a database that is open, into one that may be."""
+    with closing(sqlite3.connect(source)) as read, closing(sqlite3.connect(target)) as written:
+        read.backup(written)
+
+
+@pytest.fixture
+def node(shell: Shell) -> Iterator[Verifier]:
+    """A node whose store is put back, under it, to before a key that it refused as revoked."""
+    database, backup = shell.folder / "keyrack.db", shell.folder / "backup.db"
+    peppers = (shell.folder / "keyrack.peppers").read_text().strip()
+    minted = shell.json("keys", "mint", "lost", "--scope", "logs:read")
+    copied(database, backup)
+    with Verifier.open(f"sqlite:///{database}", peppers=peppers, poll=20.0) as verifier:
+        operator = Authority.operator("me")
+        verifier.issuer().revoke(minted["key"]["id"], by=operator)
+        verifier.verify(minted["secret"], Access(scopes=("logs:read",)))
+        verifier.notebook.flush(verifier.stores.journal)
+        copied(backup, database)
+        yield verifier
+
+
+def test_a_node_that_saw_more_than_the_store_holds_is_named(shell: Shell, node: Verifier) -> None:
+    assert not node.follower.poll()
+    assert "which is not in this store's log" in failed(shell)["nodes"]
+
+
+def test_a_restored_store_is_accepted_and_lists_the_revocations_it_lacks(
+    shell: Shell, node: Verifier
+) -> None:
+    (key,) = (one for one in shell.json("keys", "list")["data"] if one["name"] == "lost")
+    accepted = shell.json("doctor", "--accept-head")
+    assert accepted["revocations"] == [key["id"]]
+    assert [lost["number"] for lost in accepted["lost"]] == [5]
+    assert node.follower.poll()
+    assert node.doubt() is None
+
+
+def test_accepting_says_what_to_revoke_again(shell: Shell, node: Verifier) -> None:
+    told = shell("doctor", "--accept-head")
+    assert told.code == 0
+    assert "The store was accepted with event 5." in told.out
+    assert "Revoke again: " in told.out
+
+
+def test_there_is_nothing_to_accept_where_nothing_was_lost(shell: Shell) -> None:
+    ran = shell("doctor", "--accept-head", "--json")
+    assert (ran.code, ran.problem["code"]) == (1, "conflict")

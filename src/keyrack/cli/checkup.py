@@ -8,13 +8,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
-from keyrack.core.errors import ConfigurationError, KeyrackError, Unavailable
+from keyrack.core.errors import ConfigurationError, KeyrackError, Tampered, Unavailable
 from keyrack.core.events import open_entry
 from keyrack.core.model import Key
 from keyrack.core.peppers import SETTING, Peppers
 from keyrack.core.records import read_key
 from keyrack.core.rotation import live
 from keyrack.pepper_file import OTHERS, beside_store, with_peppers
+from keyrack.restoring import holds
 from keyrack.settings import Settings
 from keyrack.stores.counters import open_counters
 from keyrack.stores.follower import Follower, steady
@@ -165,12 +166,17 @@ def _clock(stores: Stores) -> str:
 
 def _nodes(stores: Stores, follower: Follower) -> str:
     nodes = sorted(stores.journal.nodes(), key=lambda node: node.renewed_at)
-    return "; ".join(_node(node, follower) for node in nodes) or "none is running"
+    return "; ".join(_node(node, stores, follower) for node in nodes) or "none is running"
 
 
-def _node(node: Node, follower: Follower) -> str:
+def _node(node: Node, stores: Stores, follower: Follower) -> str:
     age = max(0.0, steady() - node.renewed_at)
     gone = age > follower.max_stale
+    if not gone and not holds(stores, node):
+        raise Tampered(
+            f"Node {node.id} had applied event {node.applied} ({node.hash.hex()[:16]}), which is not in this "
+            "store's log; if you restored the store, `keyrack doctor --accept-head` says so to its nodes."
+        )
     behind = follower.replica.head.number - node.applied
     if not gone and behind > 0 and age > 2:
         raise Unavailable(f"Node {node.id} is {behind} events behind and was heard of {age:.0f} s ago.")
