@@ -111,3 +111,12 @@ def test_an_empty_store_is_a_matter_of_configuration(bare: Shell) -> None:
     (bare.folder / "keyrack.db").touch()
     ran = bare("keys", "list")
     assert (ran.code, "keyrack init" in ran.err) == (78, True)
+
+
+def test_a_path_that_is_no_database_is_no_traceback(bare: Shell) -> None:
+    bare.set("KEYRACK_PEPPERS", "p1:aB3dE5gH7jK9mN1pQ3rS5tU7vW9xY1zA")
+    (bare.folder / "folder.db").mkdir()
+    (bare.folder / "text.db").write_text("no database, but long enough to be taken for one " * 10)
+    assert bare("keys", "list", "--store", "sqlite:///folder.db").code == 78
+    assert bare("keys", "list", "--store", "sqlite:///text.db").code == 3
+    assert bare("doctor", "--store", "sqlite:///text.db").code == 1

@@ -27,7 +27,7 @@ class SqliteKeys(SqlKeys):
         self._path = path
         self._engine = engine
         self._identity = _identity(path)
-        self._watch = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        self._watch = _watch(path)
         self._seen: int | None = None
 
     def moved(self) -> bool:
@@ -101,6 +101,15 @@ def make_file(path: Path) -> None:
         ) from None
     finally:
         draft.unlink(missing_ok=True)
+
+
+def _watch(path: Path) -> sqlite3.Connection:
+    try:
+        return sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    except sqlite3.Error as error:
+        raise ConfigurationError(
+            "KEYRACK_STORE", f"names {path}, which cannot be opened: {type(error).__name__}."
+        ) from None
 
 
 def _engine(path: Path) -> Engine:
