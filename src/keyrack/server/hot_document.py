@@ -91,7 +91,7 @@ def paths() -> dict[str, Any]:
         "/v1/verify": {"post": verify},
         "/v1/verify/batch": {"post": batch},
         "/v1/forward-auth": {"get": _forward_auth("For Caddy, Traefik and Envoy", "forward_auth")},
-        "/v1/forward-auth/nginx": {"get": _forward_auth("For nginx auth_request", "forward_auth_nginx")},
+        "/v1/forward-auth/nginx": {"get": _forward_auth_nginx()},
     }
 
 
@@ -118,18 +118,32 @@ def _forward_auth(summary: str, name: str) -> dict[str, Any]:
     }
     allowed = {
         "description": "The request may pass",
-        "headers": {
-            f"X-Keyrack-{name}": {"schema": _TEXT} for name in ("Key-Id", "Tenant", "User", "Scopes")
-        },
+        "headers": _keyrack_headers("Key-Id", "Tenant", "User", "Scopes"),
     }
     return {
         "tags": [TAGS[1]],
         "summary": summary,
-        "description": "The decision on the request that the proxy forwards. Any method asks the same.",
+        "description": "The decision on the request that the proxy forwards. Any method asks the same. "
+        "Answered to loopback and trusted proxies, on the internal listener, and to whoever presents a key "
+        "with gateway:authorize in X-Keyrack-Proxy-Key; anybody else gets 401. X-Keyrack-Environments and "
+        "X-Keyrack-Service stand for the members of a question; X-Original-URI or X-Forwarded-Uri and "
+        "X-Original-Method or X-Forwarded-Method say what the request is.",
         "operationId": name,
         "parameters": [scope],
         "responses": {"200": allowed},
     }
+
+
+def _forward_auth_nginx() -> dict[str, Any]:
+    operation = _forward_auth("For nginx auth_request", "forward_auth_nginx")
+    told = " Refused is 401, or 403 for all else; what it truly is stands in X-Keyrack-Status and -Problem."
+    refused = {"description": "Refused", "headers": _keyrack_headers("Status", "Problem")}
+    responses = {**operation["responses"], "403": refused}
+    return {**operation, "description": operation["description"] + told, "responses": responses}
+
+
+def _keyrack_headers(*names: str) -> dict[str, Any]:
+    return {f"X-Keyrack-{name}": {"schema": _TEXT} for name in names}
 
 
 def _reference(name: str) -> dict[str, str]:
