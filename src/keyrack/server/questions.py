@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import ceil
 from typing import Any
 
 from keyrack.core import fields
@@ -102,7 +103,7 @@ def _rate(rate: Rate) -> dict[str, Any]:
         "limit": rate.limit,
         "window_seconds": rate.window_seconds,
         "remaining": rate.remaining,
-        "reset_at": int(rate.reset_at),
+        "reset_at": ceil(rate.reset_at),
     }
 
 
