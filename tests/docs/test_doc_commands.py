@@ -5,15 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from functools import cache
+from pathlib import Path
 from typing import Any
 
+import pytest
 import typer
-from doc_pages import DOCS, pages, rows, section, without_blocks
+from doc_pages import DOCS, ROOT, pages, rows, section
 
 from keyrack.cli import exits
 from keyrack.cli.app import app
 
 PAGE = DOCS / "reference" / "commands.md"
+EXAMPLE = ROOT / "examples" / "coordinator" / "README.md"
 GROUPS = ("Start", "Decide", "Keys", "Tenants", "Look")
 SHARED = {"--store URL", "--json"}
 _OPTION = re.compile(r"--[a-z-]+(?: [^\s-]\S*)?")
@@ -62,16 +65,13 @@ def test_every_exit_code_is_documented() -> None:
     assert {int(row[0]) for row in rows(section(PAGE, "Exit codes"))} == codes
 
 
-def test_every_command_that_any_page_names_exists() -> None:
+@pytest.mark.parametrize("page", [*pages(), EXAMPLE], ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_command_that_a_page_names_exists(page: Path) -> None:
     known = {" ".join(word for word in command.split() if word.islower()) for command in commands()}
-    groups = {command.rpartition(" ")[0] for command in known}
-    named = {
-        found for page in pages() for found in re.findall(r"`(keyrack(?: [a-z]+)+)", without_blocks(page))
-    }
-    assert {found for found in named if not _is_known(found, known | groups)} == set()
+    named = re.findall(r"`(keyrack (?:[a-z]+ ?)+)", page.read_text(encoding="utf-8"))
+    assert [command for command in named if not _is_known(command.split(), known)] == []
 
 
-def _is_known(named: str, known: set[str]) -> bool:
+def _is_known(named: Sequence[str], known: set[str]) -> bool:
     """Whether it is a command, with or without arguments behind it."""
-    words = named.split()
-    return any(" ".join(words[:count]) in known for count in (2, 3)) and len(words) > 1
+    return any(" ".join(named[:count]) in known for count in (2, 3))
