@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from keyrack.core.errors import Tampered, Unavailable
-from keyrack.core.events import EMPTY, SUM_MODULUS, Entry, Event, Head, fingerprint, open_entry, read_entry
+from keyrack.core.events import EMPTY, SUM_MODULUS, Entry, Head, fingerprint, open_known
 from keyrack.core.peppers import Peppers
 from keyrack.progress import Report, unreported
 from keyrack.stores.heads import head_of
@@ -49,13 +49,6 @@ def audit(stores: Stores, report: Report = unreported) -> Audit:
         records = _Records(walk, stores.peppers)
         fault = records.check(snapshot, report)
     return Audit(walk.head.number, records.count, fault)
-
-
-def open_known(entry: Entry, peppers: Peppers, *, after: Head | None = None) -> tuple[Event, Head]:
-    """Open an entry; one whose pepper is not there any more is read without being authenticated."""
-    if peppers.get(entry.pepper) is None:
-        return read_entry(entry, after=after)
-    return open_entry(entry, peppers, after=after)
 
 
 class _Walk:

@@ -8,10 +8,10 @@ from typing import Annotated, Any
 
 import typer
 
-from keyrack.audit import Audit, audit, open_known
+from keyrack.audit import Audit, audit
 from keyrack.cli import display, exits, options
 from keyrack.cli.session import Session, opened
-from keyrack.core.events import Entry
+from keyrack.core.events import Entry, open_known
 from keyrack.presenting import event_json, page_json, refusal_json
 from keyrack.stores.protocols import Excerpt
 

@@ -157,6 +157,13 @@ def read_entry(entry: Entry, *, after: Head | None = None) -> tuple[Event, Head]
     return _event(body), head
 
 
+def open_known(entry: Entry, peppers: Peppers, *, after: Head | None = None) -> tuple[Event, Head]:
+    """Open an entry; one whose pepper is not there any more is read without being authenticated."""
+    if peppers.get(entry.pepper) is None:
+        return read_entry(entry, after=after)
+    return open_entry(entry, peppers, after=after)
+
+
 def fingerprint(body: bytes, pepper: Pepper) -> int:
     """What one record adds to the sum: keyed, so that nobody can make another set with this sum."""
     return int.from_bytes(pepper.state.digest(body), "big")

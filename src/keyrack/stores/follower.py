@@ -141,7 +141,8 @@ class Follower:
         """Load anew a store whose log says that it was restored and names our head as lost."""
         last = self._keys.last()
         recent = Excerpt(after=max(0, last.number - BATCH), most=BATCH) if last else Excerpt(most=1)
-        events = (open_entry(entry, self._peppers)[0] for entry in self._keys.entries(recent))
+        known = (entry for entry in self._keys.entries(recent) if self._peppers.get(entry.pepper))
+        events = (open_entry(entry, self._peppers)[0] for entry in known)
         lost = (one["hash"] for event in events if _restores(event) for one in event.data["lost"])
         if ours.hash.hex() not in lost:
             raise Tampered(self._exchanged(ours))

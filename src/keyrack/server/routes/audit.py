@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query
 
 from keyrack.core.authority import MANAGE_TENANTS
 from keyrack.core.errors import NotHeld
-from keyrack.core.events import open_entry
+from keyrack.core.events import open_known
 from keyrack.presenting import event_json, page_json, refusal_json
 from keyrack.server.bodies import DenialsQuery, EventsQuery
 from keyrack.server.dependencies import By, Engine
@@ -25,7 +25,7 @@ def events(by: By, engine: Engine, query: Annotated[EventsQuery, Query()]) -> di
     excerpt = Excerpt(after=query.after, most=query.limit + 1, tenant=tenant, subject=query.subject)
     found = engine.stores.keys.entries(excerpt)
     page = found[: query.limit]
-    shown = (event_json(open_entry(entry, engine.stores.peppers)[0]) for entry in page)
+    shown = (event_json(open_known(entry, engine.stores.peppers)[0]) for entry in page)
     return page_json(shown, page[-1].number if len(found) > len(page) else None)
 
 
