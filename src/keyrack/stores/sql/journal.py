@@ -21,20 +21,19 @@ from sqlalchemy import (
     MetaData,
     String,
     Table,
-    create_engine,
     delete,
-    event,
     func,
     insert,
     select,
 )
 from sqlalchemy.dialects import sqlite
-from sqlalchemy.engine import URL, Engine
 
 from keyrack.core.model import Reason
 from keyrack.stores.journal import DENIALS_KEPT, DENIALS_KEPT_SECONDS, Node, Refusal, Use
+from keyrack.stores.sql.database_file import DatabaseFile, make_file
 from keyrack.stores.sql.keys import translated
-from keyrack.stores.sql.sqlite import make_file
+
+BUSY_SECONDS = 2.0
 
 metadata = MetaData()
 
@@ -77,11 +76,15 @@ class SqliteJournal:
     """Implements keyrack.stores.journal.Journal in one SQLite file."""
 
     def __init__(self, path: Path):
-        self._engine = _engine(path)
+        if not path.exists():
+            make_file(path)
+        self._file = DatabaseFile(path)
+        # NORMAL: a crash of the machine loses the last second of usage, which is what is promised.
+        self._engine = self._file.engine(busy_seconds=BUSY_SECONDS, synchronous="NORMAL")
+        self._reading = translated(self._read)
         self._writing = translated(self._write)
+        # Alone: of two processes that start at once, one would find a table that was not there.
         with self._writing() as connection:
-            # Alone: of two processes that start at once, one would find a table that was not there.
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
             metadata.create_all(connection)
 
     def write(self, used: Sequence[Use], refused: Sequence[Refusal]) -> None:
@@ -95,7 +98,7 @@ class SqliteJournal:
                 _prune(connection)
 
     def uses(self, key_ids: Sequence[str]) -> Mapping[tuple[str, int], Use]:
-        with self._writing() as connection:
+        with self._reading() as connection:
             rows = connection.execute(select(uses).where(uses.c.key_id.in_(key_ids)))
             found = [Use(*row) for row in rows]
         return {(use.key_id, use.number): use for use in found}
@@ -104,7 +107,7 @@ class SqliteJournal:
         found = select(refusals.c.serial, *_REFUSAL).where(refusals.c.serial > after)
         if tenant is not None:
             found = found.where(refusals.c.tenant == tenant)
-        with self._writing() as connection:
+        with self._reading() as connection:
             rows = connection.execute(found.order_by(refusals.c.serial).limit(most)).all()
         return [(row[0], _refusal(row[1:])) for row in rows]
 
@@ -117,16 +120,26 @@ class SqliteJournal:
             connection.execute(delete(nodes).where(nodes.c.id == node_id))
 
     def nodes(self) -> Sequence[Node]:
-        with self._writing() as connection:
+        with self._reading() as connection:
             return [Node(*row) for row in connection.execute(select(nodes))]
 
     def close(self) -> None:
         self._engine.dispose()
 
     @contextmanager
-    def _write(self) -> Iterator[Connection]:
-        with self._engine.begin() as connection:
+    def _read(self) -> Iterator[Connection]:
+        self._file.require_same()
+        with self._engine.connect() as connection:
+            connection.exec_driver_sql("BEGIN")
             yield connection
+
+    @contextmanager
+    def _write(self) -> Iterator[Connection]:
+        self._file.require_same()
+        with self._engine.connect() as connection:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+            yield connection
+            connection.commit()
 
 
 def _added() -> Any:
@@ -162,17 +175,3 @@ def _prune(connection: Connection) -> None:
 
 def _refusal(row: Sequence[Any]) -> Refusal:
     return Refusal(row[0], Reason(row[1]), *row[2:])
-
-
-def _engine(path: Path) -> Engine:
-    if not path.exists():
-        make_file(path)
-    engine = create_engine(URL.create("sqlite", database=str(path)), connect_args={"timeout": 2.0})
-
-    @event.listens_for(engine, "connect")
-    def configure(connection: Any, _: object) -> None:
-        # NORMAL: a crash of the machine loses the last second of usage, which is what is promised.
-        for pragma in ("journal_mode=WAL", "synchronous=NORMAL"):
-            connection.execute(f"PRAGMA {pragma}").close()
-
-    return engine
