@@ -1,4 +1,4 @@
-"""The file of a SQLite store: what is not ours is refused, and what is gone is neither written nor made anew."""
+"""The file of a SQLite store: what is not ours is refused, what is gone is neither written nor made anew."""
 
 from __future__ import annotations
 
