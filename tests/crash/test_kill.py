@@ -1,0 +1,138 @@
+"""`kill -9` at any instant: no acknowledged change is lost, none is without its event, the chain stands.
+
+Writers are killed at random instants, alone and while another writer goes on. After each kill the store
+is opened as any process would open it and compared with what callers had been told before.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import random
+import time
+from collections.abc import Iterator
+from contextlib import closing, suppress
+from pathlib import Path
+
+import pytest
+from crash_writer import Ack, write
+
+from keyrack import Access, Denied, Reason, Verifier
+from keyrack.core.events import EMPTY, Event, open_entry
+from keyrack.stores.opened import Stores
+from keyrack.stores.protocols import Excerpt
+from keyrack.stores.urls import open_stores
+from keyrack.testing import PEPPERS
+
+KILLS = 60
+LONGEST_SECONDS = 0.25
+
+# Children are forked from a process of one thread that has imported everything once.
+forked = multiprocessing.get_context("forkserver")
+forked.set_forkserver_preload(["crash_writer", "keyrack.stores.sql.sqlite", "keyrack.stores.sql.journal"])
+
+
+class Writer:
+    """One process, and what it said was done."""
+
+    def __init__(self, url: str, seed: int):
+        self._reading, writing = forked.Pipe(duplex=False)
+        self._process = forked.Process(target=write, args=(url, seed, writing), daemon=True)
+        self._process.start()
+        writing.close()
+        self.acks: list[Ack] = []
+
+    def runs_for(self, seconds: float) -> None:
+        """Let it run, reading what it says; the pipe must never be what it waits for."""
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            if self._reading.poll(left):
+                self.acks.append(self._reading.recv())
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.join()
+        with suppress(EOFError):
+            while True:
+                self.acks.append(self._reading.recv())
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    url = f"sqlite:///{tmp_path / 'keys.db'}"
+    Verifier.open(url, peppers=PEPPERS, create=True).close()
+    return url
+
+
+def test_a_killed_writer_loses_nothing_that_was_acknowledged(url: str) -> None:
+    chosen = random.Random()
+    told: list[Ack] = []
+    survivor = Writer(url, seed=0)
+    for kill in range(1, KILLS + 1):
+        if kill < KILLS // 2:
+            survivor.runs_for(LONGEST_SECONDS / 10)
+        elif kill == KILLS // 2:
+            survivor.kill()
+        writer = Writer(url, seed=kill)
+        writer.runs_for(chosen.uniform(0, LONGEST_SECONDS))
+        writer.kill()
+        told += writer.acks
+        if kill % 5 == 0 or kill > KILLS - 10:
+            check(url, [*told, *survivor.acks])
+    assert check(url, told + survivor.acks) >= len(told) > KILLS
+
+
+def check(url: str, told: list[Ack]) -> int:
+    """Compare the store with what callers were told; returns how many events it has."""
+    # Opening checks that the last event vouches for exactly these records.
+    with Verifier.open(url, peppers=PEPPERS) as verifier:
+        events = dict(walked(verifier.stores))
+        latest: dict[str | None, int] = {event.subject: number for number, event in events.items()}
+        for ack in told:
+            event = events[ack.revision]
+            assert (event.kind.value, event.subject) == (ack.kind, ack.key_id)
+            assert not ack.secret or is_known(verifier, ack.secret)
+        for record_id, revision in records(verifier.stores):
+            assert latest[record_id] == revision
+        return len(events)
+
+
+def walked(stores: Stores) -> Iterator[tuple[int, Event]]:
+    """Every event by its number, each of which has to stand right behind the one before it."""
+    head = EMPTY
+    while entries := stores.keys.entries(Excerpt(after=head.number, most=1000)):
+        for entry in entries:
+            event, head = open_entry(entry, stores.peppers, after=head)
+            yield head.number, event
+
+
+def is_known(verifier: Verifier, secret: str) -> bool:
+    decision = verifier.verify(secret, Access())
+    return not (isinstance(decision, Denied) and decision.reason is Reason.UNKNOWN)
+
+
+def records(stores: Stores) -> list[tuple[str, int]]:
+    """The id of every record, and the number of the event that left it."""
+    with stores.keys.snapshot() as snapshot:
+        return [(record_id, json.loads(body)["revision"]) for _, record_id, body, _, _ in snapshot.records()]
+
+
+def test_a_writer_that_is_killed_while_it_makes_the_store_leaves_one_that_can_be_opened(
+    tmp_path: Path,
+) -> None:
+    """The first of all: creating the file, its tables and its first events."""
+    chosen = random.Random()
+    for kill in range(15):
+        url = f"sqlite:///{tmp_path / f'keys-{kill}.db'}"
+        process = forked.Process(target=make, args=(url,), daemon=True)
+        process.start()
+        process.join(chosen.uniform(0, 0.12))
+        process.kill()
+        process.join()
+        Verifier.open(url, peppers=PEPPERS, create=True).close()
+        with closing(open_stores(url, peppers=PEPPERS)) as stores:
+            assert [event.kind.value for _, event in walked(stores)] == ["store.created", "tenant.created"]
+
+
+def make(url: str) -> None:
+    Verifier.open(url, peppers=PEPPERS, create=True).close()
