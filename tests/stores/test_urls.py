@@ -11,7 +11,12 @@ from keyrack.stores.urls import beside, default_counters, open_stores, public_ur
 from keyrack.testing import PEPPERS
 
 
-@pytest.mark.parametrize("url", ["", "keyrack.db", "sqlite:", "sqlite:///", "mysql://host/db", "env", "memory"])
+UNKNOWN = ["", "keyrack.db", "sqlite:", "sqlite:///", "mysql://host/db", "env", "memory"]
+
+
+@pytest.mark.parametrize("url", UNKNOWN)
+    "url", ["", "keyrack.db", "sqlite:", "sqlite:///", "mysql://host/db", "env", "memory"]
+)
 def test_an_unknown_url_is_refused_by_the_name_of_its_setting(url: str) -> None:
     with pytest.raises(ConfigurationError) as refused:
         open_stores(url, peppers=PEPPERS)
