@@ -15,8 +15,6 @@ UNKNOWN = ["", "keyrack.db", "sqlite:", "sqlite:///", "mysql://host/db", "env", 
 
 
 @pytest.mark.parametrize("url", UNKNOWN)
-    "url", ["", "keyrack.db", "sqlite:", "sqlite:///", "mysql://host/db", "env", "memory"]
-)
 def test_an_unknown_url_is_refused_by_the_name_of_its_setting(url: str) -> None:
     with pytest.raises(ConfigurationError) as refused:
         open_stores(url, peppers=PEPPERS)
