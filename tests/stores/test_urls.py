@@ -10,7 +10,6 @@ from keyrack.core.errors import ConfigurationError
 from keyrack.stores.urls import beside, default_counters, open_stores, public_url, sqlite_path
 from keyrack.testing import PEPPERS
 
-
 UNKNOWN = ["", "keyrack.db", "sqlite:", "sqlite:///", "mysql://host/db", "env", "memory"]
 
 
