@@ -7,8 +7,8 @@ import os
 import secrets
 import threading
 import weakref
-from collections.abc import Callable
 
+from keyrack.chores import Chore, Telling
 from keyrack.core.errors import KeyrackError, Unavailable
 from keyrack.idempotency import REMEMBERED_SECONDS
 from keyrack.redigesting import Redigests
@@ -22,20 +22,13 @@ LOOK_SECONDS = 0.05
 """How often a store that answers without waiting is asked whether there is news."""
 FLUSH_SECONDS = 1.0
 FORGET_SECONDS = 3600.0
-SETTLE_SECONDS = 0.25
-"""How long a change waits for the other nodes when its caller did not ask to wait."""
+FAULT_SECONDS = 1.0
+"""How long to pause after a fault of ours, which would only fail again."""
+SETTLE_SECONDS = 1.0
+"""How long a change waits at most for the other nodes when its caller did not ask to wait."""
 
 log = logging.getLogger("keyrack.upkeep")
 _running: weakref.WeakSet[Upkeep] = weakref.WeakSet()
-
-
-class Chore:
-    """Something to do every so many seconds."""
-
-    def __init__(self, work: Callable[[], None], every: float):
-        self.work = work
-        self.every = every
-        self.due_at = 0.0
 
 
 class Upkeep:
@@ -60,11 +53,13 @@ class Upkeep:
         self._node_id = f"{os.getpid()}-{secrets.token_hex(4)}"
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._run, name="keyrack-upkeep", daemon=True)
-        self._renewal = Chore(self._renew, poll)
-        self._flushing = Chore(self._flush, FLUSH_SECONDS)
-        self._forgetting = Chore(self._forget, FORGET_SECONDS)
-        self._redigesting = Chore(self._redigest, FLUSH_SECONDS)
-        self._said: str | None = None
+        self._following = Telling("the replica is not confirmed")
+        self._renewal = Chore("this node cannot say that it lives", self._renew, poll)
+        self._others = (
+            Chore("notes cannot be written", self._flush, FLUSH_SECONDS),
+            Chore("marks cannot be dropped", self._forget, FORGET_SECONDS),
+            Chore("digests cannot be renewed", self._redigest, FLUSH_SECONDS),
+        )
 
     def start(self) -> None:
         """Register this node, load the replica, and start the thread."""
@@ -93,19 +88,29 @@ class Upkeep:
             log.warning("not everything could be written at the end: %s", error.detail)
 
     def spread(self, number: int, wait: bool) -> None:
-        """Bring a commit of this process to its replica, and wait for the other nodes."""
+        """Bring a commit of this process to its replica, and wait for the other nodes.
+
+        Raises Unavailable when it was to wait and this node stops meanwhile.
+        """
         committed_at = steady()
+        max_stale = self._follower.max_stale
         self._follower.poll()
         try:
             self._renew()
-            bound = self._follower.max_stale if wait else SETTLE_SECONDS
             passed = wait_until_passed(
-                self._stores.journal, number, committed_at=committed_at, max_stale=bound
+                self._stores.journal,
+                number,
+                committed_at=committed_at,
+                max_stale=max_stale,
+                within=max_stale if wait else min(SETTLE_SECONDS, max_stale),
+                stop=self._ending,
             )
         except Unavailable:
             passed = False
-        if wait and not passed:
-            self._ending.wait(max(0.0, committed_at + self._follower.max_stale - steady()))
+        if wait and not passed and self._ending.wait(max(0.0, committed_at + max_stale - steady())):
+            raise Unavailable(
+                "The change was made, but this node stopped before every other one had seen it."
+            )
 
     def orphan(self) -> None:
         """After a fork the thread is not there any more, so the child decides nothing."""
@@ -118,34 +123,22 @@ class Upkeep:
                 self._beat()
             except Exception:  # the edge of a thread: a fault here must not stop following
                 log.exception("upkeep failed")
+                self._ending.wait(FAULT_SECONDS)
 
     def _beat(self) -> None:
         # A node that cannot say that it lives must not confirm: nobody would wait for it.
-        if self._attempt(self._renewal):
+        if self._renewal.attempt():
             self._follow()
-        self._attempt(self._flushing)
-        self._attempt(self._forgetting)
-        self._attempt(self._redigesting)
+        for chore in self._others:
+            chore.attempt()
 
     def _follow(self) -> None:
         before = self._follower.replica.head
         self._follower.poll()
-        self._say(self._follower.trouble)
+        self._following.tell(self._follower.trouble)
         if self._follower.replica.head is not before:
-            self._renewal.due_at = 0.0
-            self._attempt(self._renewal)
-
-    def _attempt(self, chore: Chore) -> bool:
-        """Do a chore that is due; False when it failed, and it is due again at once."""
-        if steady() < chore.due_at:
-            return True
-        try:
-            chore.work()
-        except KeyrackError as error:
-            self._say(error.detail)
-            return False
-        chore.due_at = steady() + chore.every
-        return True
+            self._renewal.hurry()
+            self._renewal.attempt()
 
     def _renew(self) -> None:
         head = self._follower.replica.head
@@ -160,16 +153,6 @@ class Upkeep:
 
     def _redigest(self) -> None:
         self._redigests.write(self._stores)
-
-    def _say(self, trouble: str | None) -> None:
-        """Log a trouble once when it begins, and once when it is over."""
-        if trouble == self._said:
-            return
-        self._said = trouble
-        if trouble:
-            log.error("not confirmed: %s", trouble)
-        else:
-            log.info("confirmed again")
 
 
 def _orphan_all() -> None:

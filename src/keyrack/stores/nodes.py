@@ -8,20 +8,29 @@ from keyrack.stores.follower import steady
 from keyrack.stores.journal import Journal
 
 LOOK_SECONDS = 0.02
-_never = threading.Event()
+_NEVER = threading.Event()
 
 
-def wait_until_passed(journal: Journal, number: int, *, committed_at: float, max_stale: float) -> bool:
-    """Wait until every node has applied event `number`, at most `max_stale` seconds from the commit.
+def wait_until_passed(
+    journal: Journal,
+    number: int,
+    *,
+    committed_at: float,
+    max_stale: float,
+    within: float | None = None,
+    stop: threading.Event = _NEVER,
+) -> bool:
+    """Wait until every node has applied event `number`, at most `within` seconds from the commit.
 
-    Times are by `steady`. A node that did not renew for max_stale before the commit is not waited
-    for: it confirmed nothing since, so it decides nothing. True when every node passed in time.
+    Without `within` that is max_stale: beyond it no node decides without the event. Times are by
+    `steady`. A node that did not renew for max_stale before the commit is not waited for: it
+    confirmed nothing since, so it decides nothing. True when every node passed in time and nothing
+    said to stop waiting.
     """
-    deadline = committed_at + max_stale
+    deadline = committed_at + (max_stale if within is None else within)
     while not _all_passed(journal, number, committed_at - max_stale, committed_at):
-        if steady() >= deadline:
+        if steady() >= deadline or stop.wait(LOOK_SECONDS):
             return False
-        _never.wait(LOOK_SECONDS)
     return True
 
 

@@ -1,0 +1,63 @@
+"""What a thread does again and again: when it is due, when it is tried again, and what is said of it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from keyrack.core.errors import KeyrackError
+from keyrack.stores.follower import steady
+
+RETRY_SECONDS = 0.5
+"""How soon what failed is tried again, if it is not due before that."""
+
+log = logging.getLogger("keyrack.upkeep")
+
+
+class Telling:
+    """Logs a trouble once when it begins or changes, and once when it is over."""
+
+    def __init__(self, what: str):
+        self._what = what
+        self._told: str | None = None
+
+    def tell(self, trouble: str | None) -> None:
+        """Say how it is now; None is well."""
+        if trouble == self._told:
+            return
+        self._told = trouble
+        if trouble is None:
+            log.info("over: %s", self._what)
+        else:
+            log.error("%s: %s", self._what, trouble)
+
+
+class Chore:
+    """Something to do every so many seconds."""
+
+    def __init__(self, trouble: str, work: Callable[[], None], every: float):
+        self._telling = Telling(trouble)
+        self._work = work
+        self._every = every
+        self._due_at = 0.0
+        self._is_done = True
+
+    def attempt(self) -> bool:
+        """Do it if it is due; False while its last attempt failed."""
+        if steady() >= self._due_at:
+            self._is_done = self._try()
+            self._due_at = steady() + (self._every if self._is_done else min(self._every, RETRY_SECONDS))
+        return self._is_done
+
+    def hurry(self) -> None:
+        """Make it due now."""
+        self._due_at = 0.0
+
+    def _try(self) -> bool:
+        try:
+            self._work()
+        except KeyrackError as error:
+            self._telling.tell(error.detail)
+            return False
+        self._telling.tell(None)
+        return True

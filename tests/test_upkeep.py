@@ -1,0 +1,179 @@
+"""What a node does between decisions: chores that fail and recover, and changes that wait for other nodes."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from keyrack import Authority, Unavailable, Verifier, Wish, open_stores
+from keyrack import chores as chores_module
+from keyrack.chores import Chore, Telling
+from keyrack.founding import found
+from keyrack.stores.follower import steady
+from keyrack.stores.journal import MemoryJournal, Node
+from keyrack.stores.nodes import wait_until_passed
+from keyrack.testing import PEPPERS
+
+BY = Authority.operator("tests")
+
+
+class Work:
+    """Something that fails while it is told to."""
+
+    def __init__(self) -> None:
+        self.fails = False
+        self.times = 0
+
+    def __call__(self) -> None:
+        self.times += 1
+        if self.fails:
+            raise Unavailable("The store failed.")
+
+
+@pytest.fixture
+def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The steady clock of chores, for the test to set."""
+    at = [100.0]
+    monkeypatch.setattr(chores_module, "steady", lambda: at[0])
+    return at
+
+
+def said(caplog: pytest.LogCaptureFixture) -> list[tuple[str, str]]:
+    return [(record.levelname, record.getMessage()) for record in caplog.records]
+
+
+def test_a_chore_is_done_when_it_is_due_and_not_before(now: list[float]) -> None:
+    work = Work()
+    chore = Chore("work fails", work, 10)
+    for now[0], times in ((100.0, 1), (109.9, 1), (110.0, 2)):
+        assert chore.attempt()
+        assert work.times == times
+
+
+def test_a_chore_that_failed_counts_as_failed_until_it_succeeds(now: list[float]) -> None:
+    work = Work()
+    chore = Chore("work fails", work, 10)
+    work.fails = True
+    assert not chore.attempt()
+    now[0] += 0.1
+    assert not chore.attempt(), "not due again, and still not done"
+    assert work.times == 1
+    work.fails = False
+    now[0] += chores_module.RETRY_SECONDS
+    assert chore.attempt()
+
+
+def test_a_chore_can_be_made_due_at_once(now: list[float]) -> None:
+    work = Work()
+    chore = Chore("work fails", work, 10)
+    chore.attempt()
+    chore.hurry()
+    chore.attempt()
+    assert work.times == 2
+
+
+def test_a_trouble_is_told_when_it_begins_changes_and_ends_and_not_between(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    telling = Telling("the disk is gone")
+    with caplog.at_level(logging.INFO, "keyrack.upkeep"):
+        for trouble in (None, "A.", "A.", "B.", "B.", None, None):
+            telling.tell(trouble)
+    assert said(caplog) == [
+        ("ERROR", "the disk is gone: A."),
+        ("ERROR", "the disk is gone: B."),
+        ("INFO", "over: the disk is gone"),
+    ]
+
+
+class Nodes(MemoryJournal):
+    """A journal in which another node is registered, which may come along later."""
+
+    def __init__(self, applied: int, renewed_at: float):
+        super().__init__()
+        self.other = Node("other", applied, b"", renewed_at)
+        self.comes_along_after = 1_000_000
+
+    def nodes(self) -> Sequence[Node]:
+        self.comes_along_after -= 1
+        passed = self.other._replace(applied=1_000)
+        return [self.other if self.comes_along_after >= 0 else passed]
+
+
+def waited(nodes: Nodes, *, within: float = 5.0, stop: threading.Event | None = None) -> bool:
+    return wait_until_passed(
+        nodes,
+        7,
+        committed_at=steady(),
+        max_stale=30.0,
+        within=within,
+        stop=stop or threading.Event(),
+    )
+
+
+def test_a_change_waits_for_every_node_that_may_still_decide() -> None:
+    nodes = Nodes(applied=6, renewed_at=steady() - 29)
+    nodes.comes_along_after = 3
+    assert waited(nodes)
+    assert nodes.comes_along_after < 0
+
+
+def test_a_node_that_renewed_half_a_second_ago_is_waited_for_however_short_the_wait() -> None:
+    """How long to wait and how long a lease lasts are two things."""
+    assert not waited(Nodes(applied=6, renewed_at=steady() - 0.5), within=0.05)
+
+
+@pytest.mark.parametrize("renewed_ago", [30.5, -60.0])
+def test_a_node_whose_lease_is_over_or_from_before_a_restart_is_not_waited_for(renewed_ago: float) -> None:
+    assert waited(Nodes(applied=6, renewed_at=steady() - renewed_ago))
+
+
+def test_waiting_ends_when_this_node_does() -> None:
+    stop = threading.Event()
+    stop.set()
+    assert not waited(Nodes(applied=6, renewed_at=steady()), within=30.0, stop=stop)
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    made = f"sqlite:///{tmp_path / 'keyrack.db'}"
+    stores = open_stores(made, peppers=PEPPERS, create=True)
+    found(stores)
+    stores.close()
+    return made
+
+
+def test_a_revocation_that_waits_says_so_when_its_node_stops_first(url: str) -> None:
+    verifier = Verifier.open(url, peppers=PEPPERS)
+    issuer = verifier.issuer()
+    key = issuer.mint(Wish("k"), by=BY).key
+    verifier.stores.journal.renew(Node("gone", 0, b"", steady()))
+    raised: list[BaseException] = []
+
+    def revoke() -> None:
+        try:
+            issuer.revoke(key.id, by=BY, wait=True)
+        except Unavailable as error:
+            raised.append(error)
+
+    waiting = threading.Thread(target=revoke)
+    waiting.start()
+    deadline = steady() + 10
+    while verifier.follower.replica.head.number == key.revision and steady() < deadline:
+        waiting.join(0.01)
+    verifier.close()
+    waiting.join(10)
+    assert not waiting.is_alive()
+    assert "stopped before" in str(raised[0])
+
+
+def test_what_was_minted_on_one_node_is_usable_on_the_other_when_it_is_answered(url: str) -> None:
+    with Verifier.open(url, peppers=PEPPERS) as one, Verifier.open(url, peppers=PEPPERS) as other:
+        issuer = one.issuer()
+        for _ in range(20):
+            minted = issuer.mint(Wish("k"), by=BY)
+            assert other.follower.replica.find(minted.key.id) is not None
