@@ -9,12 +9,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 from keyrack.core import authority, credential, fields, rotation
-from keyrack.core import scopes as algebra
 from keyrack.core.authority import MANAGE_KEYS, Authority
 from keyrack.core.errors import Conflict, NotFound, NotHeld, PreconditionFailed
 from keyrack.core.events import Event, EventKind
 from keyrack.core.model import Key, Secret, Status, VersionState
 from keyrack.core.policy import Policy
+from keyrack.givers import as_now
 from keyrack.idempotency import Once, recall, remember
 from keyrack.stores.ledger import Draft
 from keyrack.stores.opened import Stores
@@ -51,14 +51,15 @@ class Issuer:
         require_changeable(self._stores)
 
         def change(draft: Draft) -> Minted:
+            giver = as_now(draft, by, self._now(), needs=MANAGE_KEYS)
             # First of all: what was asked for a day ago may not be valid any more, and was done.
             replayed = recall(draft, self._stores, once, by, "mint")
             if replayed is not None:
-                return Minted(_existing(draft, replayed, by), None)
+                return Minted(_existing(draft, replayed, giver), None)
             drawn = drafted(wish, key_id=new_id(), by=by, policy=self._policy, now=self._now())
             text = _text(drawn)
             key = replace(drawn, versions=(self._secret(text, 1),), ending=text[-4:])
-            authority.check_grant(as_now(draft, by, self._now()), key)
+            authority.check_grant(giver, key)
             _require_tenant(draft, key.tenant)
             self._require_unique(draft, key, wish.unique)
             facts = {"name": key.name, "owner": key.owner, "scopes": key.scopes, "preset": key.preset}
@@ -164,14 +165,15 @@ class Issuer:
         operation = f"rotate/{key_id}"
 
         def change(draft: Draft) -> Minted:
+            giver = as_now(draft, by, self._now(), needs=MANAGE_KEYS)
             replayed = recall(draft, self._stores, once, by, operation)
             if replayed is not None:
-                return Minted(_existing(draft, replayed, by), None)
-            key = self._changeable(draft, key_id, by, if_match)
+                return Minted(_existing(draft, replayed, giver), None)
+            key = self._changeable(draft, key_id, giver, if_match)
             text = _text(key)
             versions = self._rotated(key, text, grace, compromised=compromised, force=force)
             rotated = self._stamped(replace(key, versions=versions, ending=text[-4:]))
-            authority.check_grant(as_now(draft, by, self._now()), rotated)
+            authority.check_grant(giver, rotated)
             facts = {"version": versions[-1].number, "grace_seconds": int(grace.total_seconds())}
             if compromised:
                 facts["compromised"] = True
@@ -247,13 +249,17 @@ class Issuer:
         ends = kind in (EventKind.KEY_REVOKED, EventKind.KEY_DISABLED)
 
         def change(draft: Draft) -> Key:
-            key = _existing(draft, key_id, by)
+            giver = as_now(draft, by, self._now(), needs=MANAGE_KEYS)
+            key = _existing(draft, key_id, giver)
             if kind is EventKind.KEY_REVOKED and key.status is Status.REVOKED:
                 return key
-            key = self._changeable(draft, key_id, by, if_match)
+            key = self._changeable(draft, key_id, giver, if_match)
             after = changed(key)
             if grants:
-                authority.check_grant(as_now(draft, by, self._now()), after)
+                authority.check_grant(giver, after)
+            if after.owner != key.owner:
+                # To one's own name, too: with a new secret it would be the other owner's key in one's hand.
+                giver.require(authority.ASSIGN_OWNERS)
             if after == key:
                 return key
             return draft.write_key(self._stamped(after), self._event(kind, by, data or {}))
@@ -323,24 +329,6 @@ def require_changeable(stores: Stores) -> None:
         raise Conflict(
             "These keys come from the environment and are changed there.", code="unsupported_store"
         )
-
-
-def as_now(draft: Draft, by: Authority, now: datetime) -> Authority:
-    """The giver as it is at the commit: its key may have ended or been narrowed since it was proved."""
-    if by.key is None or by.secret is None:
-        return by
-    holder = draft.key(by.key.id)
-    if holder is None or not _works(holder, by.secret.number, now):
-        raise NotHeld([MANAGE_KEYS])
-    scopes = algebra.meet(by.scopes, holder.scopes)
-    return replace(by, key=holder, scopes=scopes, grants=scopes)
-
-
-def _works(key: Key, number: int, now: datetime) -> bool:
-    """Whether this version of a key proves it, and the key is of use."""
-    expired = key.expires_at is not None and key.expires_at <= now
-    live = any(version.number == number for version in rotation.live(key.versions, now))
-    return live and key.status is Status.ACTIVE and not expired
 
 
 def _given_up(key: Key, number: int, now: datetime) -> tuple[Key, EventKind]:

@@ -14,7 +14,8 @@ from keyrack.core.authority import MANAGE_TENANTS, Authority
 from keyrack.core.errors import Conflict, NotFound, PreconditionFailed, ValidationFailed
 from keyrack.core.events import Event, EventKind
 from keyrack.core.model import DEFAULT_TENANT, SERVICES, Tenant
-from keyrack.issuer import Spread, as_now, require_changeable
+from keyrack.givers import as_now
+from keyrack.issuer import Spread, require_changeable
 from keyrack.stores.ledger import Draft
 from keyrack.stores.opened import Stores
 from keyrack.stores.protocols import Kind, Listing
@@ -44,7 +45,7 @@ class Tenants:
         _require_order(tenant)
 
         def change(draft: Draft) -> Tenant:
-            as_now(draft, by, self._now()).require(MANAGE_TENANTS)
+            as_now(draft, by, self._now(), needs=MANAGE_TENANTS)
             if draft.tenant(tenant_id) is not None:
                 raise Conflict(
                     "A tenant of this id exists, or did: an id is used once.", code="tenant_exists"
@@ -142,7 +143,7 @@ class Tenants:
         require_changeable(self._stores)
 
         def change(draft: Draft) -> Tenant:
-            as_now(draft, by, self._now()).require(MANAGE_TENANTS)
+            as_now(draft, by, self._now(), needs=MANAGE_TENANTS)
             tenant = _standing(draft.tenant(tenant_id))
             if if_match is not None and if_match != tenant.revision:
                 raise PreconditionFailed(f"The tenant is at revision {tenant.revision}; read it again.")

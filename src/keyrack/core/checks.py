@@ -131,14 +131,17 @@ def tenant_in_service(proved: Proved, access: Access, at: float) -> Denied | Non
     if tenant is None:
         return _refuse(proved, Reason.STORE_DOWN)
     now = _time(at)
-    started = tenant.starts_at is None or now >= tenant.starts_at
-    ended = tenant.ends_at is not None and now >= tenant.ends_at
-    if tenant.deleted_at or ended or not started:
-        return _refuse(proved, Reason.SUSPENDED, service="workspace")
     for service in ("workspace", access.service):
-        if service in tenant.suspended:
+        if service is not None and not is_in_service(tenant, service, now):
             return _refuse(proved, Reason.SUSPENDED, service=service)
     return None
+
+
+def is_in_service(tenant: Tenant, service: str, now: datetime) -> bool:
+    """Whether a tenant stands at that time, and this service of it was not suspended."""
+    started = tenant.starts_at is None or now >= tenant.starts_at
+    ended = tenant.ends_at is not None and now >= tenant.ends_at
+    return started and not ended and tenant.deleted_at is None and service not in tenant.suspended
 
 
 def from_network(proved: Proved, access: Access, at: float) -> Denied | None:
