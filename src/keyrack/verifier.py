@@ -129,7 +129,7 @@ class Verifier:
 
     def verify(self, text: str, access: Access, origin: Origin = NOWHERE) -> Decision:
         """Decide on the text of a key. Never raises for a bad one."""
-        return self.decide(text or Reason.MISSING, access, origin)
+        return self.decide(text, access, origin)
 
     def decide(
         self,
@@ -154,7 +154,7 @@ class Verifier:
         if decision is not proved.answer or not proved.free:
             self._redigest(decision, proved, presented)
             decision = self._spend(decision, proved, access, now)
-        self.notebook.note(decision, access.address, now, origin)
+        self.notebook.note((decision, access.address, now, origin))
         return decision
 
     def identify(
@@ -177,7 +177,7 @@ class Verifier:
         self._redigest(decision, proved, presented)
         if isinstance(decision, Denied):
             decision = self._spend(decision, proved, access, now)
-            self.notebook.note(decision, access.address, now, origin)
+            self.notebook.note((decision, access.address, now, origin))
         return decision
 
     def allow(
@@ -195,7 +195,7 @@ class Verifier:
             proved = _below(proved, ceiling)
         decision = proved.check(access, now)
         decision = self._spend(decision, proved, access, now)
-        self.notebook.note(decision, access.address, now, origin)
+        self.notebook.note((decision, access.address, now, origin))
         return decision
 
     @property
@@ -223,8 +223,8 @@ class Verifier:
 
     def _prove_other(self, presented: Presented) -> Proved | Refused:
         """Where there is no text of our form: nothing was presented, or a foreign text."""
-        if isinstance(presented, Reason):
-            return _REFUSED[presented]
+        if isinstance(presented, Reason) or not presented:
+            return _REFUSED[Reason(presented or Reason.MISSING)]
         if not self.follower.replica.foreign_peppers or not _may_be_foreign(presented):
             return _REFUSED[Reason.MALFORMED]
         return self._prove_by_digest(presented.encode("ascii"))

@@ -17,6 +17,8 @@ from typing import Any
 from keyrack.core.model import Key, Limit, Secret, Status, Tenant, VersionState
 
 FORMAT = 1
+_NOTHING: Mapping[str, Any] = {}
+"""In place of a dict that was emptied: one keeps the room of what it held."""
 
 
 def write_key(key: Key) -> bytes:
@@ -75,7 +77,7 @@ def read_key(body: bytes) -> Key:
         updated_at=_read_optional(record.pop("updated_at", None)),
         expires_at=_read_optional(record.pop("expires_at", None)),
         revoked_at=_read_optional(record.pop("revoked_at", None)),
-        unknown=record,
+        unknown=record or _NOTHING,
     )
 
 
@@ -112,7 +114,7 @@ def read_tenant(body: bytes) -> Tenant:
         starts_at=_read_optional(record.pop("starts_at", None)),
         ends_at=_read_optional(record.pop("ends_at", None)),
         deleted_at=_read_optional(record.pop("deleted_at", None)),
-        unknown=record,
+        unknown=record or _NOTHING,
     )
 
 
@@ -157,7 +159,7 @@ def _read_version(record: dict[str, Any]) -> Secret:
         pepper=record.pop("pepper"),
         digest=b64decode(record.pop("digest")),
         foreign=record.pop("foreign", False),
-        unknown=record,
+        unknown=record or _NOTHING,
     )
 
 

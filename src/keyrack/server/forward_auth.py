@@ -65,7 +65,7 @@ class ForwardAuth:
             return None
         denied = Denied(Reason.MISSING)
         origin = Origin("forward-auth for a peer that is no trusted proxy", request_id)
-        self._verifier.notebook.note(denied, peer, self._verifier.stores.clock(), origin)
+        self._verifier.notebook.note((denied, peer, self._verifier.stores.clock(), origin))
         return denied
 
     def _refuse_key(self, presented: bytes, peer: Address | None, request_id: str) -> Denied | None:

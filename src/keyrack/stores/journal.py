@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter, deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from keyrack.core.errors import Unavailable
@@ -91,6 +91,7 @@ class Journal(Protocol):
 
 
 Noted = tuple[Decision, Address | None, float, Origin]
+"""A decision, the client's address, Unix seconds, and where it was asked for."""
 
 
 class MemoryJournal:
@@ -140,12 +141,10 @@ class Notebook:
 
     def __init__(self) -> None:
         self._notes: deque[Noted] = deque()
+        self.note: Callable[[Noted], None] = self._notes.append
+        """Remember one decision; no call of ours."""
         self.totals: Counter[str] = Counter()
         """Decisions by `allowed` or reason since the start, for metrics."""
-
-    def note(self, decision: Decision, address: Address | None, now: float, origin: Origin) -> None:
-        """Remember one decision. Costs one append."""
-        self._notes.append((decision, address, now, origin))
 
     def flush(self, journal: Journal) -> None:
         """Write what was noted; on Unavailable it is kept for the next flush."""

@@ -7,7 +7,7 @@ fit. It changes by the log alone, and only in the thread that follows.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import chain
 
 from keyrack.core import records
@@ -20,8 +20,19 @@ from keyrack.core.prepared import Prepared, prepare
 from keyrack.stores.protocols import Kind, Record, Snapshot
 from keyrack.stores.sealing import authenticate, refuse_retired
 
-MAX_PREPARED = 50_000
+MAX_PREPARED = 20_000
 """How many parsed keys are kept; beyond that all are let go, and parsed again when they are asked for."""
+
+
+class _PreparedKeys(dict[str, Prepared]):
+    """Prepared keys by id; one that is missing is prepared when it is asked for."""
+
+    def __init__(self, prepare: Callable[[str], Prepared | None]):
+        super().__init__()
+        self._prepare = prepare
+
+    def __missing__(self, key_id: str) -> Prepared | None:
+        return self._prepare(key_id)
 
 
 class Replica:
@@ -32,7 +43,9 @@ class Replica:
         self._policy = policy
         self._changing = threading.Lock()
         self._bodies: dict[str, bytes] = {}
-        self._prepared: dict[str, Prepared] = {}
+        self._prepared = _PreparedKeys(self._prepare)
+        self.find: Callable[[str], Prepared | None] = self._prepared.__getitem__
+        """The key of this id, or None: the replica is complete, so there is no such key."""
         self._foreign: dict[bytes, str] = {}
         self._foreign_of: dict[str, tuple[bytes, ...]] = {}
         self._foreign_peppers: tuple[str, ...] = ()
@@ -43,10 +56,6 @@ class Replica:
 
     def __len__(self) -> int:
         return len(self._bodies)
-
-    def find(self, key_id: str) -> Prepared | None:
-        """The key of this id, or None: the replica is complete, so there is no such key."""
-        return self._prepared.get(key_id) or self._prepare(key_id)
 
     def find_foreign(self, digest: bytes) -> Prepared | None:
         """The key that has a foreign version of this digest."""
