@@ -36,11 +36,11 @@ def run(settings: Settings, environ: Mapping[str, str]) -> None:
     if settings.workers == 1:
         app = create_app(settings, open_verifier(settings))
         _say_where(settings)
-        uvicorn.Server(_config(app, settings)).run(sockets=sockets)
+        uvicorn.Server(configuration(app, settings)).run(sockets=sockets)
         return
     with tempfile.TemporaryDirectory(prefix="keyrack-metrics-") as folder:
         os.environ.update({**environ, **_where(settings), MULTIPROCESS: folder})
-        config = _config("keyrack.server.worker:create", settings, factory=True)
+        config = configuration("keyrack.server.worker:create", settings, factory=True)
         _say_where(settings)
         Multiprocess(config, sockets=sockets).run()
 
@@ -68,7 +68,8 @@ def _say_where(settings: Settings) -> None:
     log.info("listening", extra=where)
 
 
-def _config(app: object, settings: Settings, *, factory: bool = False) -> uvicorn.Config:
+def configuration(app: object, settings: Settings, *, factory: bool = False) -> uvicorn.Config:
+    """How the server is run: with these options and no others, also where it is measured."""
     return uvicorn.Config(
         app,  # type: ignore[arg-type]  # an application or where to find it
         factory=factory,
