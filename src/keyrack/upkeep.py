@@ -20,6 +20,7 @@ from keyrack.stores.opened import Stores
 
 LOOK_SECONDS = 0.05
 """How often a store that answers without waiting is asked whether there is news."""
+RENEW_SECONDS = 0.5
 FLUSH_SECONDS = 1.0
 FORGET_SECONDS = 3600.0
 FAULT_SECONDS = 1.0
@@ -54,7 +55,8 @@ class Upkeep:
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._run, name="keyrack-upkeep", daemon=True)
         self._following = Telling("the replica is not confirmed")
-        self._renewal = Chore("this node cannot say that it lives", self._renew, poll)
+        self._announcing = threading.Lock()
+        self._renewal = Chore("this node cannot say that it lives", self._renew, min(poll, RENEW_SECONDS))
         self._others = (
             Chore("notes cannot be written", self._flush, FLUSH_SECONDS),
             Chore("marks cannot be dropped", self._forget, FORGET_SECONDS),
@@ -80,6 +82,8 @@ class Upkeep:
         if self._thread.is_alive():
             self._thread.join()
         _running.discard(self)
+        # From here on no change waits for this node.
+        self._follower.abandon("This Verifier was closed.")
         try:
             self._flush()
             self._stores.journal.retire(self._node_id)
@@ -93,7 +97,8 @@ class Upkeep:
         Raises Unavailable when it was to wait and this node stops meanwhile.
         """
         committed_at = steady()
-        max_stale = self._follower.max_stale
+        # The store's, not our own: the others may be told less, and so may we.
+        max_stale = self._follower.max_stale_anywhere
         self._follower.poll()
         try:
             self._renew()
@@ -141,8 +146,11 @@ class Upkeep:
             self._renewal.attempt()
 
     def _renew(self) -> None:
-        head = self._follower.replica.head
-        self._stores.journal.renew(Node(self._node_id, head.number, head.hash, steady()))
+        # One after the other, so that what stands in the journal is never older than what we go by.
+        with self._announcing:
+            head, now = self._follower.replica.head, steady()
+            self._stores.journal.renew(Node(self._node_id, head.number, head.hash, now))
+            self._follower.announced_at = now
 
     def _flush(self) -> None:
         self._notebook.flush(self._stores.journal)

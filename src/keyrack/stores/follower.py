@@ -24,7 +24,7 @@ from keyrack.stores.replica import Replica
 
 BATCH = 1000
 DEFAULT_MAX_STALE = 30.0
-NEVER = float("-inf")
+NEVER, FOREVER = float("-inf"), float("inf")
 
 
 steady = partial(time.clock_gettime, getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
@@ -55,6 +55,11 @@ class Follower:
         self.replica = Replica(peppers, self._policy)
         self.max_stale = DEFAULT_MAX_STALE
         """Seconds; the store's own, or less where this node was told less."""
+        self.max_stale_anywhere = DEFAULT_MAX_STALE
+        """Seconds; the store's own, which no node exceeds."""
+        self.announced_at = FOREVER
+        """When this node last said that it lives, by `steady`, if it has to: nothing is confirmed beyond
+        that, since a change waits for no node whose word is older than max_stale."""
         self.confirmed_at = NEVER
         """When the last poll that confirmed the replica was sent, by `steady`."""
         self.trouble: str | None = None
@@ -76,7 +81,7 @@ class Follower:
             except KeyrackError as error:
                 self.trouble = error.detail
             else:
-                self.confirmed_at, self.trouble = sent, None
+                self.confirmed_at, self.trouble = min(sent, self.announced_at), None
             return self.trouble is None
 
     def abandon(self, why: str) -> None:
@@ -105,8 +110,9 @@ class Follower:
             head = head_of(last, self._keys, self._peppers)
             replica = Replica(self._peppers, self._policy)
             replica.load(snapshot, head, needed_peppers=missing)
-        self.max_stale = self._allowed_staleness(head)
-        self.replica, self.confirmed_at = replica, sent
+        self.max_stale_anywhere = most = store_max_stale(self._keys, self._peppers, head)
+        self.max_stale = most if self._max_stale_here is None else min(most, self._max_stale_here)
+        self.replica, self.confirmed_at = replica, min(sent, self.announced_at)
         # A store that cannot change and has no key will never pass anybody: that is our own trouble.
         self._unconfigured = self._fixed and not len(replica)
         self._refused, self.trouble = False, None
@@ -156,10 +162,6 @@ class Follower:
             "The store was rolled back, forked or exchanged: this node had applied event "
             f"{ours.number} ({ours.hash.hex()[:16]}), the store's head is {theirs}."
         )
-
-    def _allowed_staleness(self, head: Head) -> float:
-        bounds = (store_max_stale(self._keys, self._peppers, head), self._max_stale_here)
-        return min(bound for bound in bounds if bound is not None)
 
 
 def store_max_stale(keys: Keys, peppers: Peppers, head: Head) -> float:
