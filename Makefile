@@ -30,7 +30,7 @@ check: $(BIN)/uv ## Lint, types and import direction
 
 docs: $(BIN)/uv ## Run every snippet of the documentation, and compare the reference with the code
 	@$(UV) sync --quiet --frozen --inexact --all-extras --all-groups
-	@$(BIN)/python -m pytest -q tests/docs
+	@$(BIN)/python -m pytest -q -n 2 --dist worksteal tests/docs
 
 bench: $(BIN)/uv ## Measure; FULL=1 measures longer
 	@$(UV) sync --quiet --frozen --inexact --all-extras --all-groups

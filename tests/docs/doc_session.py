@@ -102,7 +102,7 @@ class Session:
 
     def _look(self, command: str, shown: str) -> str | None:
         """Run a command, and one that only looks once more a little later: use is written behind."""
-        for pause in (0.0, 0.5, 1.0, 2.0) if _LOOKS.match(command) else (0.0,):
+        for pause in (0.0, 0.5, 1.0, 2.0, 4.0) if _LOOKS.match(command) else (0.0,):
             _pause.wait(pause)
             self._execute(command, may_fail=True)
             difference = unlike(shown, self._printed)
