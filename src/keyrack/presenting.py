@@ -5,19 +5,32 @@ Nothing here can show a secret: none is in what it is handed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from keyrack.core.errors import Unavailable
 from keyrack.core.events import Event
 from keyrack.core.http import ANSWERS
 from keyrack.core.model import Key, Limit, Secret, Status, Tenant, VersionState
 from keyrack.core.records import write_time
 from keyrack.core.rotation import is_live, rotating
-from keyrack.stores.journal import Refusal, Use
+from keyrack.stores.journal import Journal, Refusal, Use
 
 Uses = Mapping[tuple[str, int], Use]
 """What a Journal knows of the use of keys, by id and version."""
+
+
+def uses_if_readable(journal: Journal, key_ids: Sequence[str]) -> Uses:
+    """The use of keys as far as a journal can say now.
+
+    For answers with a new secret: it is shown only once, and must not be lost over how often others
+    were used.
+    """
+    try:
+        return journal.uses(key_ids)
+    except Unavailable:
+        return {}
 
 
 def key_json(key: Key, uses: Uses, now: datetime) -> dict[str, Any]:

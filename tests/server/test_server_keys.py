@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NoReturn
 
 import httpx
 import pytest
 from anyio.from_thread import BlockingPortal
 from server_bed import Caller, House, problem
 
-from keyrack import Policy
+from keyrack import Policy, Unavailable
 from keyrack.core import credential
 from keyrack.presenting import key_json
 from keyrack.server.views import KeyView
@@ -36,6 +36,23 @@ def test_a_minted_key_comes_with_its_secret_this_once(house: House) -> None:
     assert shown.json() == key
     assert shown.headers["etag"] == answer.headers["etag"]
     assert secret[-38:] not in shown.text
+
+
+def test_a_new_secret_is_shown_also_while_the_journal_cannot_be_read(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The change is committed by then, and there is no other way to the secret."""
+
+    def unreadable(key_ids: Sequence[str]) -> NoReturn:
+        raise Unavailable("The journal is gone.")
+
+    monkeypatch.setattr(house.verifier.stores.journal, "uses", unreadable)
+    minted = house.root.mint("logs:read")
+    rotated = changed(house.root, minted["id"], "rotation")
+    assert rotated.status_code == 201
+    for secret in (minted["secret"], rotated.json()["secret"]):
+        assert house.root.verify(secret, scopes=["logs:read"])["valid"] is True
+    assert problem(house.root("GET", f"/v1/keys/{minted['id']}")) == (503, "unavailable")
 
 
 def test_a_key_takes_every_field_that_mint_has(house: House) -> None:

@@ -13,7 +13,7 @@ from keyrack.cli.session import Session, opened
 from keyrack.core import rotation
 from keyrack.core.model import Key
 from keyrack.issuer import Minted
-from keyrack.presenting import key_json, page_json
+from keyrack.presenting import key_json, page_json, uses_if_readable
 from keyrack.stores.protocols import Listing
 from keyrack.wishes import Wish
 
@@ -248,7 +248,8 @@ def _presented(session: Session, found: Sequence[Key]) -> list[dict[str, Any]]:
 
 
 def _show_minted(session: Session, minted: Minted, *, as_json: bool) -> None:
-    (key,) = _presented(session, [minted.key])
+    uses = uses_if_readable(session.stores.journal, [minted.key.id])
+    key = key_json(minted.key, uses, session.now())
     if as_json:
         display.show_json({"key": key, "secret": minted.secret})
         return

@@ -14,7 +14,7 @@ from keyrack.core.authority import MANAGE_KEYS, Authority
 from keyrack.core.model import Access, Key
 from keyrack.core.scopes import covers
 from keyrack.issuer import READ_KEYS, Issuer
-from keyrack.presenting import key_json
+from keyrack.presenting import key_json, uses_if_readable
 from keyrack.stores.opened import Stores
 from keyrack.tenancy import Tenants
 
@@ -42,8 +42,14 @@ class Services:
     def present(self, keys: Sequence[Key]) -> list[dict[str, Any]]:
         """Keys as JSON values, with the use of each version as far as it is flushed."""
         uses = self.stores.journal.uses([key.id for key in keys])
-        now = datetime.fromtimestamp(self.stores.clock(), UTC)
-        return [key_json(key, uses, now) for key in keys]
+        return [key_json(key, uses, self._now()) for key in keys]
+
+    def present_with_secret(self, key: Key) -> dict[str, Any]:
+        """A key whose new secret is shown now or never, as JSON values."""
+        return key_json(key, uses_if_readable(self.stores.journal, [key.id]), self._now())
+
+    def _now(self) -> datetime:
+        return datetime.fromtimestamp(self.stores.clock(), UTC)
 
 
 def _engine(request: Request) -> Services:

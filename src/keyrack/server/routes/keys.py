@@ -166,9 +166,14 @@ def _minted(minted: Minted, response: Response, engine: Engine) -> dict[str, Any
     if minted.secret is None:
         response.status_code = 200
         response.headers["Idempotent-Replayed"] = "true"
-    return {"key": _shown(minted.key, response, engine), "secret": minted.secret}
+    _tag(minted.key, response)
+    return {"key": engine.present_with_secret(minted.key), "secret": minted.secret}
 
 
 def _shown(key: Key, response: Response, engine: Engine) -> dict[str, Any]:
-    response.headers["ETag"] = f'"{key.revision}"'
+    _tag(key, response)
     return engine.present([key])[0]
+
+
+def _tag(key: Key, response: Response) -> None:
+    response.headers["ETag"] = f'"{key.revision}"'
