@@ -102,6 +102,14 @@ def test_dev_binds_to_loopback_only(host: str) -> None:
     assert Settings.read({"KEYRACK_HOST": "localhost", "KEYRACK_DEV": "on"}).dev
 
 
+def test_two_listeners_of_one_port_are_refused_since_the_port_tells_them_apart() -> None:
+    listeners = {"KEYRACK_HOST": "192.0.2.1", "KEYRACK_PORT": "9090"}
+    with pytest.raises(ConfigurationError, match="KEYRACK_INTERNAL"):
+        Settings.read({**listeners, "KEYRACK_INTERNAL": "127.0.0.1:9090"})
+    assert Settings.read({**listeners, "KEYRACK_INTERNAL": "127.0.0.1:9091"}).internal
+    assert Settings.read({"KEYRACK_PORT": "0", "KEYRACK_INTERNAL": "127.0.0.1:0"}).internal
+
+
 def test_the_policy_is_read_from_the_file_that_its_setting_names(tmp_path: Path) -> None:
     path = tmp_path / "policy.toml"
     path.write_text('prefixes = ["acme"]\n[presets]\ningest = ["streams/*:ingest"]\n')
