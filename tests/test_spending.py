@@ -89,3 +89,19 @@ class TestLimits:
             assert bed.verdict(good, **here) == "ok"
             bed.passes(61)
             assert bed.verdict("x", **here) == "malformed"
+
+    def test_a_flood_from_many_addresses_takes_no_room_from_the_limits_of_keys(self) -> None:
+        policy = Policy(limits=(Limit("requests", 2, 600),), failure_limit=Limit("failures", 3, 600))
+        with opened(policy=policy) as bed:
+            flood = [ip_address((0x2001_0DB8 << 96) + (number << 64)) for number in range(11_000)]
+            for number, address in enumerate(flood):
+                bed.verdict("garbage", address=address)
+                if number % 1_000 == 0:
+                    bed.verifier._spender.share_failures(bed.clock.now)
+            bed.verifier._spender.share_failures(bed.clock.now)
+            keys = [bed.mint("logs:read")[1] for _ in range(5)]
+            assert [bed.verdict(text) for text in keys * 3] == ["ok"] * 10 + ["rate"] * 5
+            assert bed.verdict("garbage", address=flood[-1]) == "rate", "the rest share one bucket"
+            bed.passes(661)
+            bed.verifier._spender.share_failures(bed.clock.now)
+            assert bed.verdict("garbage", address=flood[-1]) == "malformed"

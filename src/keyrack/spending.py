@@ -12,6 +12,7 @@ from keyrack.core.checks import Charge
 from keyrack.core.errors import Unavailable
 from keyrack.core.model import Access, Address, Allowed, Decision, Denied, Limit, Rate, Reason
 from keyrack.core.policy import Policy
+from keyrack.core.window import LATE_TICKS, TICKS
 from keyrack.stores.counters import Counters, MemoryCounters, Spend
 
 FAILURES = frozenset(
@@ -20,6 +21,11 @@ FAILURES = frozenset(
 """Refused credentials, which count against their address."""
 UNPROVED = frozenset({Reason.MALFORMED, Reason.UNKNOWN})
 """Those that turn into 429 beyond the limit; whoever proved a key is told what is wrong with it."""
+MAX_NEIGHBOURHOODS = 1_000
+"""Few beside what Counters hold (keyrack.stores.charging.MAX_ENTRIES), where the limits of keys are counted
+too: whoever has many addresses must not take the place of those who have keys."""
+LATE_SECONDS = LATE_TICKS / TICKS
+_OTHERS = "failures/others"
 
 
 class Spender:
@@ -76,18 +82,20 @@ class Spender:
 class Failures:
     """Refused credentials by client address, counted here at once and shared once a second.
 
-    Bounded: beyond its table's size, further addresses share one bucket.
+    Bounded: beyond MAX_NEIGHBOURHOODS at a time, further ones share one bucket.
     """
 
     def __init__(self, limit: Limit):
         self._limit = limit
         self._here = MemoryCounters()
+        self._counted_until: dict[str, float] = {}
         self._unshared: dict[str, int] = {}
         self._blocked_until: dict[str, float] = {}
 
     def count(self, denied: Denied, address: Address | None, now: float) -> Denied:
         """Charge one failure; beyond the limit an unproved one becomes a refusal for `rate`."""
-        bucket = f"failures/{neighbourhood(address)}"
+        bucket = self._bucket(address)
+        self._counted_until[bucket] = now + self._limit.window_seconds + LATE_SECONDS
         taken = self._here.take([Spend(bucket, self._limit, 1)], now)
         if taken.ok:
             self._unshared[bucket] = self._unshared.get(bucket, 0) + 1
@@ -99,16 +107,26 @@ class Failures:
 
     def left(self, address: Address | None, now: float) -> tuple[Rate, ...]:
         """How many failures an address may still have."""
-        return self._here.peek([Spend(f"failures/{neighbourhood(address)}", self._limit, 0)], now).rates
+        return self._here.peek([Spend(self._bucket(address), self._limit, 0)], now).rates
 
     def share(self, counters: Counters, now: float) -> None:
         """Add what was counted here to Counters, and block what is beyond the limit in all."""
         unshared, self._unshared = self._unshared, {}
-        self._blocked_until = {bucket: until for bucket, until in self._blocked_until.items() if until > now}
+        self._blocked_until = _later(self._blocked_until, now)
+        self._counted_until = _later(self._counted_until.copy(), now)
         for bucket, count in unshared.items():
             (rate,) = counters.add([Spend(bucket, self._limit, count)], now)
             if rate.remaining == 0:
                 self._blocked_until[bucket] = rate.reset_at
+
+    def _bucket(self, address: Address | None) -> str:
+        bucket = f"failures/{neighbourhood(address)}"
+        known = bucket in self._counted_until or len(self._counted_until) < MAX_NEIGHBOURHOODS
+        return bucket if known else _OTHERS
+
+
+def _later(times: dict[str, float], now: float) -> dict[str, float]:
+    return {bucket: until for bucket, until in times.items() if until > now}
 
 
 def neighbourhood(address: Address | None) -> str:
