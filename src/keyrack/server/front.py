@@ -5,11 +5,12 @@ It is the outermost edge as well: a fault becomes a problem document here and a 
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 
 from keyrack.core import http
-from keyrack.core.errors import KeyrackError
+from keyrack.core.errors import KeyrackError, Unavailable
 from keyrack.guards.request import request_id
 from keyrack.guards.table import Table
 from keyrack.server.failures import InternalError
@@ -95,11 +96,19 @@ async def _edged(app: App, scope: Scope, receive: Receive, send: Send) -> None:
 
     try:
         await app(scope, receive, beginning)
+    except asyncio.CancelledError:  # only at the end: the server waits no longer for this answer
+        if not has_begun:
+            stopping = Unavailable("This server is stopping.")
+            await answer(send, http.failure(stopping, request_id=_known_id(scope)))
     except Exception:  # the outermost edge: whatever a client sent, it gets an answer that says nothing of us
-        found = scope["state"].get("request_id") or request_id(scope["headers"])
+        found = _known_id(scope)
         log.exception("a request failed", extra={"request_id": found})
         if not has_begun:
             await answer(send, http.failure(InternalError(), request_id=found))
+
+
+def _known_id(scope: Scope) -> str:
+    return scope["state"].get("request_id") or request_id(scope["headers"])
 
 
 def _identify(scope: Scope) -> None:

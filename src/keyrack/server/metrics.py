@@ -6,15 +6,15 @@ The numbers are moved from the engine's own once a second, so that no decision p
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
-from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
+from keyrack.server.run import METRICS_FOLDER
 from keyrack.verifier import Verifier
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"
-"""Set by whoever starts several workers, to a folder that they share."""
 
 
 class Metrics:
@@ -49,11 +49,28 @@ class Metrics:
     def text(self) -> bytes:
         """All metrics in Prometheus' text format."""
         self.move()
-        if MULTIPROCESS not in os.environ:
+        folder = os.environ.get(METRICS_FOLDER)
+        if folder is None:
             return generate_latest(self._registry)
+        _forget_dead(Path(folder))
         registry = CollectorRegistry()
         MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
         return generate_latest(registry)
 
     def _gauge(self, name: str, text: str, mode: str) -> Gauge:
         return Gauge(name, text, registry=self._registry, multiprocess_mode=f"live{mode}")  # type: ignore[arg-type]
+
+
+def _forget_dead(folder: Path) -> None:
+    """Drop the gauges of workers that died: what they last knew would stand for ever."""
+    for pid in {file.stem.rpartition("_")[2] for file in folder.glob("gauge_live*.db")}:
+        if not _lives(int(pid)):
+            mark_process_dead(pid, str(folder))  # type: ignore[no-untyped-call]
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True

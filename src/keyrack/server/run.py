@@ -13,14 +13,15 @@ import uvicorn
 from uvicorn.supervisors import Multiprocess
 
 from keyrack.server import logs
-from keyrack.server.app import create_app
 from keyrack.server.listening import BACKLOG, bound, listen, written
-from keyrack.server.metrics import MULTIPROCESS
-from keyrack.server.opening import check_store, open_verifier
-from keyrack.server.protocol import BoundedProtocol
+from keyrack.server.opening import check_store
 from keyrack.settings import Listener, Settings, variable
 
 GRACEFUL_SECONDS = 5
+PROTOCOL = "keyrack.server.protocol:BoundedProtocol"
+WORKER = "keyrack.server.worker:create"
+METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+"""Where prometheus_client finds the folder that workers share."""
 
 log = logging.getLogger("keyrack.server")
 
@@ -33,16 +34,22 @@ def run(settings: Settings, environ: Mapping[str, str]) -> None:
     logs.configure()
     check_store(settings)
     settings, sockets = _listen(settings)
+    _say_where(settings)
     if settings.workers == 1:
-        app = create_app(settings, open_verifier(settings))
-        _say_where(settings)
-        uvicorn.Server(configuration(app, settings)).run(sockets=sockets)
+        _serve_alone(settings, sockets)
         return
     with tempfile.TemporaryDirectory(prefix="keyrack-metrics-") as folder:
-        os.environ.update({**environ, **_where(settings), MULTIPROCESS: folder})
-        config = configuration("keyrack.server.worker:create", settings, factory=True)
-        _say_where(settings)
-        Multiprocess(config, sockets=sockets).run()
+        os.environ.update({**environ, **_where(settings), METRICS_FOLDER: folder})
+        Multiprocess(configuration(WORKER, settings, factory=True), sockets=sockets).run()
+
+
+def _serve_alone(settings: Settings, sockets: list[socket.socket]) -> None:
+    # Imported here: whoever only supervises workers needs no framework.
+    from keyrack.server.app import create_app
+    from keyrack.server.opening import open_verifier
+
+    app = create_app(settings, open_verifier(settings))
+    uvicorn.Server(configuration(app, settings)).run(sockets=sockets)
 
 
 def _listen(settings: Settings) -> tuple[Settings, list[socket.socket]]:
@@ -75,7 +82,7 @@ def configuration(app: object, settings: Settings, *, factory: bool = False) -> 
         factory=factory,
         workers=settings.workers,
         loop="uvloop",
-        http=BoundedProtocol,
+        http=PROTOCOL,
         ws="none",
         lifespan="on",
         access_log=False,

@@ -4,24 +4,40 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection
+from sqlalchemy import Connection, inspect, text
 
 from keyrack.core.errors import ConfigurationError
 
-_SCRIPTS = Path(__file__).parent / "migrations"
+HEAD = "0001"
+"""The revision of the newest script in `migrations`."""
+SCRIPTS = Path(__file__).parent / "migrations"
+_VERSION_TABLE = "alembic_version"
 
 
 def migrate(connection: Connection) -> None:
     """Run the migrations that this database lacks. Raises ConfigurationError for a newer schema."""
+    present = _present(connection)
+    if present != HEAD:
+        _upgrade(connection, present)
+
+
+def _present(connection: Connection) -> str | None:
+    if not inspect(connection).has_table(_VERSION_TABLE):
+        return None
+    found: str | None = connection.execute(text(f"SELECT version_num FROM {_VERSION_TABLE}")).scalar()  # noqa: S608
+    return found
+
+
+def _upgrade(connection: Connection, present: str | None) -> None:
+    # Imported for new and old databases alone: it takes longer than all the rest of opening one.
+    from alembic import command
+    from alembic.config import Config
+    from alembic.script import ScriptDirectory
+
     config = Config()
-    config.set_main_option("script_location", str(_SCRIPTS).replace("%", "%%"))
+    config.set_main_option("script_location", str(SCRIPTS).replace("%", "%%"))
     config.attributes["connection"] = connection
     known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
-    present = MigrationContext.configure(connection).get_current_revision()
     if present is not None and present not in known:
         raise ConfigurationError(
             "KEYRACK_STORE", f"names a store of schema {present}, which is newer than this Keyrack."
