@@ -111,6 +111,10 @@ def echoing() -> Iterator[str]:
         thread.join()
 
 
+CURLS = [curl for curl in (shutil.which("curl"), str(SHIM / "curl")) if curl]
+"""The real one, where there is one, and what stands in for it elsewhere."""
+
+
 @pytest.mark.parametrize(
     ("arguments", "printed"),
     [
@@ -121,12 +125,8 @@ def echoing() -> Iterator[str]:
     ],
     ids=["get", "post", "method", "status"],
 )
-@pytest.mark.parametrize("curl", [shutil.which("curl"), str(SHIM / "curl")], ids=["curl", "shim"])
-def test_curl_and_what_stands_in_for_it_do_the_same(
-    curl: str | None, arguments: list[str], printed: str
-) -> None:
-    if curl is None:
-        pytest.skip("there is no curl on this machine, which is why there is the other one")
+@pytest.mark.parametrize("curl", CURLS)
+def test_curl_and_what_stands_in_for_it_do_the_same(curl: str, arguments: list[str], printed: str) -> None:
     command = [sys.executable, curl] if curl.startswith(str(SHIM)) else [curl]
     with echoing() as base:
         asked = [f"{base}{one}" if one.startswith(("/one", "/missing")) else one for one in arguments]

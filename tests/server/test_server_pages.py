@@ -57,7 +57,7 @@ def test_nothing_else_is_served_beside_the_page(house: House, file: str) -> None
     assert problem(house.root("GET", f"/docs/{file}")) == (404, "not_found")
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium here")
+@pytest.mark.browser
 def test_a_browser_without_a_network_shows_every_operation(server: Running, tmp_path: Path) -> None:
     """The page draws itself from the document, under its own Content-Security-Policy."""
     offline = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
