@@ -7,17 +7,19 @@ most that second. Denials are entries here and never Events.
 from __future__ import annotations
 
 import logging
+import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
-from keyrack.core.errors import Unavailable
 from keyrack.core.model import Address, Allowed, Decision, Denied, Reason
 
 DENIALS_KEPT = 100_000
 DENIALS_KEPT_SECONDS = 30 * 24 * 3600
+MAX_SINGLE = 1_000
+"""How many refusals of proved keys one flush keeps apart; the rest are merged by key and reason."""
 MAX_MERGED = 10_000
-"""How many different unproved refusals one flush tells apart; the rest share an entry a reason."""
+"""How many merged refusals one flush tells apart; the rest share an entry a reason."""
 
 log = logging.getLogger("keyrack.denials")
 
@@ -143,20 +145,29 @@ class Notebook:
         self._notes: deque[Noted] = deque()
         self.note: Callable[[Noted], None] = self._notes.append
         """Remember one decision; no call of ours."""
+        self._turn = threading.Lock()
+        self._uses: dict[tuple[str, int], Use] = {}
+        self._refusals: deque[Refusal] = deque(maxlen=DENIALS_KEPT)
         self.totals: Counter[str] = Counter()
         """Decisions by `allowed` or reason since the start, for metrics."""
 
     def flush(self, journal: Journal) -> None:
-        """Write what was noted; on Unavailable it is kept for the next flush."""
-        notes = [self._notes.popleft() for _ in range(len(self._notes))]
-        uses, refusals = roll_up(notes)
-        try:
-            journal.write(uses, refusals)
-        except Unavailable:
-            self._notes.extendleft(reversed(notes))
-            raise
-        self.totals["allowed"] += sum(use.uses for use in uses)
+        """Write what was noted; on Unavailable it is kept, rolled up, for the next flush."""
+        with self._turn:
+            self._roll_up()
+            journal.write(list(self._uses.values()), list(self._refusals))
+            self._uses.clear()
+            self._refusals.clear()
+
+    def _roll_up(self) -> None:
+        """Count and log each note once, whenever it will be written."""
+        uses, refusals = roll_up([self._notes.popleft() for _ in range(len(self._notes))])
+        for use in uses:
+            known = self._uses.get((use.key_id, use.number))
+            self._uses[use.key_id, use.number] = merged(known, use) if known else use
+            self.totals["allowed"] += use.uses
         for refusal in refusals:
+            self._refusals.append(refusal)
             self.totals[refusal.reason.value] += refusal.times
             log.info("denied", extra={"denial": refusal._asdict()})
 
@@ -173,10 +184,13 @@ class _Tally:
 
 
 def roll_up(notes: Sequence[Noted]) -> tuple[list[Use], list[Refusal]]:
-    """One Use a version, one Refusal a proved denial, one for all unproved of an address and reason."""
+    """One Use a version, one Refusal a proved denial, one for all unproved of an address and reason.
+
+    Whoever loops on a key that is refused makes no more of them than a flush can write.
+    """
     uses: dict[tuple[str, int], Use] = {}
-    proved: list[Refusal] = []
-    unproved: dict[tuple[str | None, Reason], Refusal] = {}
+    single: list[Refusal] = []
+    shared: dict[tuple[str | None, Reason], Refusal] = {}
     for tally in _tallied(notes):
         decision, *_ = tally.last
         if isinstance(decision, Allowed):
@@ -185,15 +199,16 @@ def roll_up(notes: Sequence[Noted]) -> tuple[list[Use], list[Refusal]]:
             uses[use.key_id, use.number] = merged(known, use) if known else use
             continue
         refusal = _refusal(decision, tally)
-        if decision.key is not None:
-            proved.append(refusal)
+        if decision.key is not None and len(single) < MAX_SINGLE:
+            single.append(refusal)
             continue
-        slot = (refusal.address, refusal.reason)
-        if slot not in unproved and len(unproved) >= MAX_MERGED:
-            slot, refusal = (None, refusal.reason), refusal._replace(address=None)
-        before = unproved.get(slot)
-        unproved[slot] = refusal._replace(times=before.times + refusal.times) if before else refusal
-    return list(uses.values()), [*proved, *unproved.values()]
+        slot = (refusal.key_id or refusal.address, refusal.reason)
+        if slot not in shared and len(shared) >= MAX_MERGED:
+            slot = (None, refusal.reason)
+            refusal = refusal._replace(address=None, key_id=None, tenant=None, caller=None)
+        before = shared.get(slot)
+        shared[slot] = refusal._replace(times=before.times + refusal.times) if before else refusal
+    return list(uses.values()), [*single, *shared.values()]
 
 
 def _tallied(notes: Sequence[Noted]) -> Iterable[_Tally]:
