@@ -87,10 +87,17 @@ def exchanged(path: Path) -> None:
     copy.rename(path)
 
 
+def overwritten(path: Path) -> None:
+    """What `cp backup.db keyrack.db` does; with the log left there it would be undone."""
+    path.with_name(f"{path.name}-wal").unlink()
+    path.with_name(f"{path.name}-shm").unlink()
+    path.write_bytes(path.read_bytes())
+
+
 LOSSES = [unlinked, moved_away, exchanged]
 
 
-@pytest.mark.parametrize("lose", LOSSES)
+@pytest.mark.parametrize("lose", [*LOSSES, overwritten])
 def test_a_file_that_was_lost_takes_no_change_and_confirms_nothing(
     stores: Stores, path: Path, lose: Callable[[Path], None]
 ) -> None:

@@ -20,13 +20,26 @@ class DatabaseFile:
     def __init__(self, path: Path):
         self._path = path
         self._identity = _identity(path)
+        # Beside the file itself, whatever link leads to it.
+        self._log = Path(f"{path.resolve()}-wal")
+        self._log_identity: tuple[int, int] | None = None
         # rw: a file that is gone by now is not made anew, empty and with other rights.
         self._uri = f"{path.absolute().as_uri()}?mode=rw"
 
     def require_same(self) -> None:
         """Refuse to go on with a file that has no name any more: what is written there is lost with us."""
-        if _identity(self._path) != self._identity:
+        is_same = _identity(self._path) == self._identity
+        if not is_same or (self._log_identity and _identity(self._log) != self._log_identity):
             raise Unavailable("The store's file was replaced or removed while it was open.")
+
+    def hold(self, connection: sqlite3.Connection) -> None:
+        """Know the write-ahead log, too, which nobody but SQLite removes, and not while this one is open.
+
+        Who puts a copy of an earlier state in its place, byte by byte, has to take the log away.
+        Raises sqlite3.Error.
+        """
+        connection.execute("PRAGMA data_version").fetchone()
+        self._log_identity = _identity(self._log)
 
     def connect(self) -> sqlite3.Connection:
         """A connection beside the engine. Raises Unavailable."""

@@ -27,13 +27,16 @@ class SqliteKeys(SqlKeys):
         self._watch = self._file.connect()
         self._seen: int | None = None
 
+    def hold(self) -> None:
+        """Know the file and its log from now on. Raises Unavailable."""
+        with _watching():
+            self._file.hold(self._watch)
+
     def moved(self) -> bool:
         """Compare SQLite's own counter of other connections' commits (PRAGMA data_version)."""
         self._file.require_same()
-        try:
+        with _watching():
             (version,) = self._watch.execute("PRAGMA data_version").fetchone()
-        except sqlite3.Error as error:
-            raise Unavailable(f"The key store failed: {type(error).__name__}.") from None
         moved, self._seen = version != self._seen, version
         return bool(moved)
 
@@ -59,6 +62,14 @@ class SqliteKeys(SqlKeys):
         self._file.require_same()
 
 
+@contextmanager
+def _watching() -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise Unavailable(f"The key store failed: {type(error).__name__}.") from None
+
+
 def open_sqlite(path: Path, *, create: bool) -> SqliteKeys:
     """Open the store in this file, migrated. A missing file is made only when asked for.
 
@@ -77,5 +88,6 @@ def open_sqlite(path: Path, *, create: bool) -> SqliteKeys:
         undone.callback(keys.close)
         with keys._writing() as connection:
             migrate(connection)
+        keys.hold()
         undone.pop_all()
     return keys
