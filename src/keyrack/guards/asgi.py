@@ -14,8 +14,9 @@ from keyrack.core.http import Response
 from keyrack.guards.answers import OWN_HEADERS
 from keyrack.guards.decision import Decider, Options
 from keyrack.guards.key_state import KeyState
+from keyrack.guards.means import may_block
 from keyrack.guards.paths import is_plainly_encoded
-from keyrack.guards.request import Request, request_id
+from keyrack.guards.request import read_request
 from keyrack.guards.rows import WEBSOCKET, Row
 from keyrack.guards.table import Place
 from keyrack.verifier import Verifier
@@ -30,6 +31,7 @@ POLICY_VIOLATION = 1008
 """The close code (RFC 6455) of a refused web socket, where the server can send no HTTP response."""
 
 _STARTS = frozenset({"http.response.start", "websocket.accept", "websocket.http.response.start"})
+_NO_STORE = (b"cache-control", b"no-store")
 _OWN_NAMES = frozenset(name.encode() for name in OWN_HEADERS)
 
 
@@ -50,33 +52,33 @@ class Guard:
     ):
         self._app = app
         self._decider = Decider(verifier, rows, **options)
+        self._blocks = may_block(verifier)
         # FastAPI puts its own root_path into the scope after this guard has read it.
         self._root_path: str = getattr(app, "root_path", "")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        kind = scope["type"]
-        if kind == "http":
-            await self._serve(scope["method"], scope, receive, send)
-        elif kind == "websocket":
-            await self._serve(WEBSOCKET, scope, receive, send)
-        elif kind == "lifespan":
+        if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
-        else:
-            raise RuntimeError(f"The guard knows no {kind!r} connections, so it lets none through.")
-
-    async def _serve(self, method: str, scope: Scope, receive: Receive, send: Send) -> None:
+            return
+        method = scope["method"] if scope["type"] == "http" else _socket_method(scope)
         path, place = self._locate(method, scope)
         if place is not None and place.is_open:
             await self._app(scope, receive, send)
             return
-        found = await self._decide(place, _request(method, path, scope))
+        client = scope.get("client")
+        peer = client[0] if client else None
+        request = read_request(method, path, scope.get("query_string", b""), scope["headers"], peer)
+        # The one place where a decision may go to a thread; that costs ten times the decision.
+        decide = self._decider.decide
+        found = await asyncio.to_thread(decide, place, request) if self._blocks else decide(place, request)
         if isinstance(found, Response):
             await _answer(found, scope, receive, send)
             return
         # A new dict: a server may hand out one and the same to requests that run side by side.
-        scope["state"] = {**scope.get("state", {}), "key": found, "request_id": found.request_id}
-        sending = _adding(found, send) if found.has_passed else _Held(found, scope, send)
-        await self._app(scope, receive, sending)
+        scope["state"] = {**scope.get("state", {}), "key": found, "request_id": request.id}
+        await self._app(
+            scope, receive, _adding(found, send) if found.has_passed else _Held(found, scope, send)
+        )
 
     def _locate(self, method: str, scope: Scope) -> tuple[str, Place | None]:
         """The path that frameworks route on, empty if it is written in an odd way, and its place."""
@@ -90,12 +92,6 @@ class Guard:
         if root and path.startswith(f"{root}/"):
             return path[len(root) :], table.find_mounted(method, path, root)
         return path, table.find(method, path)
-
-    async def _decide(self, place: Place | None, request: Request) -> KeyState | Response:
-        """The one place where a decision may go to a thread."""
-        if self._decider.blocks:
-            return await asyncio.to_thread(self._decider.decide, place, request)
-        return self._decider.decide(place, request)
 
 
 class _Held:
@@ -126,11 +122,11 @@ class _Held:
             await self._send(_completed(start, self._key))
 
 
-def _request(method: str, path: str, scope: Scope) -> Request:
-    headers = scope["headers"]
-    client = scope.get("client")
-    peer = client[0] if client else None
-    return Request(method, path, scope.get("query_string", b""), headers, peer, request_id(headers))
+def _socket_method(scope: Scope) -> str:
+    """The method of a row for a connection that is no request."""
+    if scope["type"] != "websocket":
+        raise RuntimeError(f"The guard knows no {scope['type']!r} connections, so it lets none through.")
+    return WEBSOCKET
 
 
 def _adding(key: KeyState, send: Send) -> Send:
@@ -143,16 +139,17 @@ def _adding(key: KeyState, send: Send) -> Send:
 def _completed(start: Message, key: KeyState) -> Message:
     """The start of an answer with the guard's headers in place of any that the app gave by those names."""
     headers = [(b"x-request-id", key.request_id.encode())]
-    if key.rates:
-        headers += [(name.encode(), value.encode()) for name, value in key.limit_headers()]
     is_cacheable = False
     for pair in start.get("headers", ()):
         is_cacheable |= pair[0] == b"cache-control"
         if pair[0] not in _OWN_NAMES:
             headers.append(pair)
     if not is_cacheable:
-        headers.append((b"cache-control", b"no-store"))
-    return {**start, "headers": headers}
+        headers.append(_NO_STORE)
+    if key.rates:
+        headers += [(name.encode(), value.encode()) for name, value in key.limit_headers()]
+    start["headers"] = headers
+    return start
 
 
 async def _answer(response: Response, scope: Scope, receive: Receive, send: Send) -> None:

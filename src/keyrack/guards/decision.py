@@ -12,7 +12,7 @@ from keyrack.core.model import Access, Address, Denied, Network
 from keyrack.guards.answers import Answers, Respond
 from keyrack.guards.client_address import MAX_LENGTH, client_address, read_networks
 from keyrack.guards.key_state import KeyState
-from keyrack.guards.means import Means, Unconfigured, clock_of, may_block
+from keyrack.guards.means import Means, Unconfigured, clock_of
 from keyrack.guards.request import Request
 from keyrack.guards.rows import Row
 from keyrack.guards.table import Place, Table
@@ -55,7 +55,6 @@ class Decider:
         ceiling: Ceiling | None = None,
     ):
         self.table = Table(rows)
-        self.blocks = may_block(verifier)
         self._trusted = read_networks(trusted_proxies)
         self._verifier = verifier or Unconfigured()
         self._ceiling = ceiling
@@ -71,7 +70,7 @@ class Decider:
         access = self._access(place, request)
         origin = Origin(place.operation, request.id)
         ask = self._verifier.identify if place.is_later else self._verifier.decide
-        decision = ask(extract(request.headers), access, origin, ceiling=self._ceiling)
+        decision = ask(extract(request.relevant), access, origin, ceiling=self._ceiling)
         if isinstance(decision, Denied):
             return self._answers.refuse(decision, request)
         return KeyState(self._means, place, request, access, decision)
@@ -83,13 +82,13 @@ class Decider:
         return place.access_from(peer if peer is None or len(peer) <= MAX_LENGTH else None)
 
     def _address(self, request: Request) -> Address | None:
-        forwarded = [value for name, value in request.headers if name == b"x-forwarded-for"]
+        forwarded = [value for name, value in request.relevant if name == b"x-forwarded-for"]
         return client_address(request.peer, forwarded, self._trusted)
 
     def _turn_away(self, request: Request) -> Response:
         """Answer a request that no row is for: only a good key learns that there is nothing."""
         access = Access(address=self._address(request))
-        decision = self._verifier.decide(extract(request.headers), access, Origin(None, request.id))
+        decision = self._verifier.decide(extract(request.relevant), access, Origin(None, request.id))
         if isinstance(decision, Denied):
             return self._answers.refuse(decision, request)
         methods = self.table.methods(request.path)

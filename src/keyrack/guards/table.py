@@ -15,10 +15,10 @@ from keyrack.core.errors import ConfigurationError
 from keyrack.core.model import Access
 from keyrack.guards import templates
 from keyrack.guards.client_address import read_address
+from keyrack.guards.matching import Matcher
 from keyrack.guards.paths import is_plain
 from keyrack.guards.rows import LATER, OPEN, WEBSOCKET, Row
-from keyrack.guards.templates import Overlap, Shape
-from keyrack.guards.tree import Tree
+from keyrack.guards.templates import REST, Overlap, Shape
 
 ADDRESSES_KEPT = 256
 """For how many addresses a row keeps its Access ready."""
@@ -101,20 +101,15 @@ def _by_method(rows: Iterable[Row]) -> dict[str, list[Place]]:
     return by_method
 
 
-def _exact(places: Iterable[Place]) -> Tree[Place]:
-    tree: Tree[Place] = Tree()
-    for place in places:
-        tree.plant(place.shape, place)
-    return tree
+def _exact(places: Iterable[Place]) -> Matcher[Place]:
+    return Matcher({place.shape: place for place in places})
 
 
-def _loose(places: Iterable[Place]) -> Tree[Place]:
-    """The tree of a reader who ignores case and a slash at the end: to it `/files` is `/files/`, too."""
-    tree: Tree[Place] = Tree()
-    for place in places:
-        node = tree.plant(templates.loosened(place.shape), place)
-        node.leaf = node.leaf or node.rest
-    return tree
+def _loose(places: Iterable[Place]) -> Matcher[Place]:
+    """As a reader sees it who ignores case and a slash at the end: to it `/files` is `/files/`, too."""
+    seen = {templates.loosened(place.shape): place for place in places}
+    rests = {shape[:-1]: place for shape, place in seen.items() if shape[-1:] == (REST,)}
+    return Matcher({**rests, **seen})
 
 
 def _check_apart(places: list[Place]) -> None:
@@ -137,6 +132,6 @@ def _confusable(first: Shape, second: Shape) -> bool:
 
 def _as_one(first: Place | None, second: Place | None) -> bool:
     """Whether it makes no difference which of the two a request comes to."""
-    if first is None or second is None:
-        return first is second
-    return first.row.access == second.row.access
+    if first is second:
+        return True
+    return first is not None and second is not None and first.row.access == second.row.access

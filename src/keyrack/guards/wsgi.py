@@ -18,7 +18,7 @@ from keyrack.guards.answers import OWN_HEADERS
 from keyrack.guards.decision import Decider, Options
 from keyrack.guards.key_state import KeyState
 from keyrack.guards.paths import is_plainly_encoded
-from keyrack.guards.request import Request, request_id
+from keyrack.guards.request import Request, read_request
 from keyrack.guards.rows import Row
 from keyrack.verifier import Verifier
 
@@ -136,7 +136,7 @@ def _plain_path(environ: WSGIEnvironment) -> str:
 def _request(method: str, path: str, environ: WSGIEnvironment) -> Request:
     headers = [pair for name, value in environ.items() if name[:5] == "HTTP_" for pair in _pairs(name, value)]
     query = environ.get("QUERY_STRING", "").encode("latin-1", "replace")
-    return Request(method, path, query, headers, environ.get("REMOTE_ADDR") or None, request_id(headers))
+    return read_request(method, path, query, headers, environ.get("REMOTE_ADDR") or None)
 
 
 def _pairs(name: str, value: str) -> Iterator[tuple[bytes, bytes]]:
