@@ -239,6 +239,15 @@ def test_keys_of_other_environments_pass_only_where_the_proxy_says_so(bed: Bed) 
     assert ask(bed, text, [("x-keyrack-environments", "live,Test!")]).code == "invalid_request"
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("x-keyrack-environments", ",".join(["live"] * 11)), ("x-keyrack-service", "q" * 5000)],
+)
+def test_no_more_is_asked_than_a_proxy_would(bed: Bed, name: str, value: str) -> None:
+    """What was asked is kept, and a careless proxy lets its clients say it."""
+    assert ask(bed, bed.text("logs:read"), [(name, value)]).code == "invalid_request"
+
+
 def test_a_tenant_is_suspended_for_the_service_that_the_proxy_names(bed: Bed) -> None:
     by = Authority.operator("tests")
     Tenants(bed.verifier.stores, spread=bed.verifier.spread).suspend("default", "query", by=by)

@@ -27,6 +27,9 @@ ENVIRONMENTS = b"x-keyrack-environments"
 SERVICE = b"x-keyrack-service"
 TARGETS = (b"x-original-uri", b"x-forwarded-uri")
 METHODS = (b"x-original-method", b"x-forwarded-method")
+MAX_ASKED = 4096
+"""Bytes of scopes, environments and service together."""
+MAX_ENVIRONMENTS = 10
 _ONCE = frozenset({PROXY_KEY, SCOPE, ENVIRONMENTS, SERVICE, b"x-forwarded-host", *TARGETS, *METHODS})
 _CREDENTIALS = frozenset({b"authorization", b"x-api-key"})
 
@@ -55,14 +58,17 @@ def read(headers: Headers) -> dict[bytes, bytes]:
 
 def access(query: bytes, told: Told, client: Address | None) -> Access:
     """What the proxy's configuration asks of a key that comes from this address. Raises InvalidRequest."""
-    environments = told.get(ENVIRONMENTS, b"live")
-    return _access(query, told.get(SCOPE), environments, told.get(SERVICE, b""), client)
+    scope, environments, service = told.get(SCOPE), told.get(ENVIRONMENTS, b"live"), told.get(SERVICE, b"")
+    # A proxy may let through what its client says, and what comes in is kept below.
+    if len(query) + len(scope or b"") + len(environments) + len(service) > MAX_ASKED:
+        raise InvalidRequest("This asks for more than a proxy's configuration would.")
+    return _access(query, scope, environments, service, client)
 
 
 def operation(told: Told, wanted: Access) -> str:
     """How journal entries name the request: its method and the scopes, never the path that was called."""
     method = told.get(METHODS[0]) or told.get(METHODS[1], b"")
-    return _operation(method, wanted.scopes)
+    return _operation(method if _METHOD.fullmatch(method) else b"", wanted.scopes)
 
 
 def credential_lines(headers: Headers) -> Headers:
@@ -100,7 +106,7 @@ def _access(
 
 @lru_cache(maxsize=1024)
 def _operation(method: bytes, scopes: tuple[str, ...]) -> str:
-    named = [method.decode()] if _METHOD.fullmatch(method) else []
+    named = [method.decode()] if method else []
     return " ".join(["forward-auth", *named, *scopes])
 
 
@@ -117,6 +123,7 @@ def _scopes(query: bytes, scope: bytes | None) -> tuple[str, ...]:
 
 def _environments(listed: bytes) -> tuple[str, ...]:
     environments = tuple(one.strip() for one in listed.decode("latin-1").split(","))
-    if not all(ENVIRONMENT.fullmatch(one) for one in environments):
-        raise InvalidRequest("X-Keyrack-Environments takes names such as `live`, with commas.")
+    known = all(ENVIRONMENT.fullmatch(one) for one in environments)
+    if not known or len(environments) > MAX_ENVIRONMENTS:
+        raise InvalidRequest("X-Keyrack-Environments takes up to 10 names such as `live`, with commas.")
     return environments
