@@ -57,6 +57,7 @@ class Table:
         }
         self._exact = {method: _exact(places) for method, places in by_method.items()}
         self._loose = {method: _loose(places) for method, places in by_method.items()}
+        self._strict = {method for method, places in by_method.items() if _is_strict(places)}
 
     def find(self, method: str, path: str) -> Place | None:
         """The place of a request, or None. `path` is decoded, and relative to where the app is mounted."""
@@ -87,6 +88,8 @@ class Table:
         if found is None:
             return None
         folded = path.casefold().rstrip("/")
+        if folded == path and method in self._strict:
+            return found
         return found if _as_one(found, self._loose[method].find(templates.split(folded))) else None
 
 
@@ -110,6 +113,11 @@ def _loose(places: Iterable[Place]) -> Matcher[Place]:
     seen = {templates.loosened(place.shape): place for place in places}
     rests = {shape[:-1]: place for shape, place in seen.items() if shape[-1:] == (REST,)}
     return Matcher({**rests, **seen})
+
+
+def _is_strict(places: Iterable[Place]) -> bool:
+    """Whether a lenient reader sees these rows as they are, so that it may differ on other paths only."""
+    return all(templates.loosened(place.shape) == place.shape and REST not in place.shape for place in places)
 
 
 def _check_apart(places: list[Place]) -> None:
