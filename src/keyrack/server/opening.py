@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from keyrack.core.errors import ConfigurationError
+from keyrack.founding import static_callers
 from keyrack.pepper_file import with_peppers
 from keyrack.settings import Settings
+from keyrack.stores.follower import Follower
+from keyrack.stores.heads import missing_peppers
+from keyrack.stores.opened import Stores
 from keyrack.stores.urls import default_counters, open_stores
 from keyrack.verifier import Verifier
 
@@ -15,7 +19,7 @@ def open_verifier(settings: Settings) -> Verifier:
         settings.store,
         peppers=with_peppers(settings).peppers,
         policy=settings.policy,
-        counters=settings.counters or default_counters(settings.store, workers=settings.workers),
+        counters=_counters(settings),
         max_stale=settings.max_stale,
         poll=settings.poll,
         open_when_down=settings.counters_down == "open",
@@ -24,9 +28,24 @@ def open_verifier(settings: Settings) -> Verifier:
 
 def check_store(settings: Settings) -> None:
     """Refuse, before any port is open, a store that is missing, empty or not ours to open."""
-    stores = open_stores(settings.store, peppers=with_peppers(settings).peppers)
+    peppers = with_peppers(settings).peppers
+    stores = open_stores(settings.store, peppers=peppers, counters=_counters(settings))
     try:
-        if not stores.fixed and stores.keys.last() is None:
-            raise ConfigurationError("KEYRACK_STORE", "names an empty store; run `keyrack init` first.")
+        _check(stores, settings)
     finally:
         stores.close()
+
+
+def _check(stores: Stores, settings: Settings) -> None:
+    if stores.fixed:
+        static_callers(stores.url, None, settings.policy)
+        return
+    if stores.keys.last() is None:
+        raise ConfigurationError("KEYRACK_STORE", "names an empty store; run `keyrack init` first.")
+    if missing_peppers(stores.keys, stores.peppers):
+        # Whether one that is missing is needed is known once all was read; otherwise workers do that.
+        Follower(stores.keys, stores.peppers).load()
+
+
+def _counters(settings: Settings) -> str:
+    return settings.counters or default_counters(settings.store, workers=settings.workers)

@@ -8,10 +8,12 @@ import socket
 import tempfile
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 
 import uvicorn
 from uvicorn.supervisors import Multiprocess
 
+from keyrack.core.errors import Unavailable
 from keyrack.server import logs
 from keyrack.server.listening import BACKLOG, bound, listen, written
 from keyrack.server.opening import check_store
@@ -20,8 +22,10 @@ from keyrack.settings import Listener, Settings, variable
 GRACEFUL_SECONDS = 5
 PROTOCOL = "keyrack.server.protocol:BoundedProtocol"
 WORKER = "keyrack.server.worker:create"
-METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
-"""Where prometheus_client finds the folder that workers share."""
+SHARED_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+"""Names the folder that workers share; prometheus_client looks for it there."""
+SERVED = "served"
+"""The file in that folder which says that a worker was ready once."""
 
 log = logging.getLogger("keyrack.server")
 
@@ -34,13 +38,15 @@ def run(settings: Settings, environ: Mapping[str, str]) -> None:
     logs.configure()
     check_store(settings)
     settings, sockets = _listen(settings)
-    _say_where(settings)
     if settings.workers == 1:
         _serve_alone(settings, sockets)
         return
-    with tempfile.TemporaryDirectory(prefix="keyrack-metrics-") as folder:
-        os.environ.update({**environ, **_where(settings), METRICS_FOLDER: folder})
+    with tempfile.TemporaryDirectory(prefix="keyrack-workers-") as folder:
+        os.environ.update({**environ, **_where(settings), SHARED_FOLDER: folder})
+        _say_where(settings)
         Multiprocess(configuration(WORKER, settings, factory=True), sockets=sockets).run()
+        if not Path(folder, SERVED).exists():
+            raise Unavailable("No worker could start; the log says why.")
 
 
 def _serve_alone(settings: Settings, sockets: list[socket.socket]) -> None:
@@ -49,6 +55,7 @@ def _serve_alone(settings: Settings, sockets: list[socket.socket]) -> None:
     from keyrack.server.opening import open_verifier
 
     app = create_app(settings, open_verifier(settings))
+    _say_where(settings)
     uvicorn.Server(configuration(app, settings)).run(sockets=sockets)
 
 

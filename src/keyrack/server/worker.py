@@ -8,11 +8,15 @@ import os
 import signal
 import sys
 import threading
+from pathlib import Path
+
+from uvicorn.config import STARTUP_FAILURE
 
 from keyrack.core.errors import KeyrackError
 from keyrack.server import logs
 from keyrack.server.app import create_app
 from keyrack.server.opening import open_verifier
+from keyrack.server.run import SERVED, SHARED_FOLDER
 from keyrack.server.wire import App
 from keyrack.settings import Settings
 
@@ -23,13 +27,16 @@ def create() -> App:
     """The application of this worker, configured by its environment."""
     logs.configure()
     threading.Thread(target=_follow_parent, name="keyrack-parent", daemon=True).start()
+    served = Path(os.environ[SHARED_FOLDER], SERVED)
     try:
         settings = Settings.read()
-        return create_app(settings, open_verifier(settings))
+        app = create_app(settings, open_verifier(settings))
     except KeyrackError as error:
-        # Not with uvicorn's code for a failed start: that would end the workers that serve, too.
         log.error("this worker cannot start: %s", error.detail)
-        sys.exit(1)
+        # Uvicorn's code for a failed start ends all workers: never those that serve already.
+        sys.exit(1 if served.exists() else STARTUP_FAILURE)
+    served.touch()
+    return app
 
 
 def _follow_parent() -> None:
