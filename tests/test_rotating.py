@@ -117,6 +117,15 @@ class TestOwnKey:
         with pytest.raises(SecretDated):
             memory.issuer.abort(minted.key.id, by=by)
 
+    def test_whoever_could_not_grant_a_key_does_not_abort_its_rotation(self, memory: Bed) -> None:
+        """It takes the end off the old secret, which is more than the key had."""
+        minted, _ = memory.mint("*:*")
+        memory.issuer.rotate(minted.key.id, by=OPERATOR)
+        _, text = memory.mint("keys:manage")
+        before = memory.issuer.get(minted.key.id, by=OPERATOR)
+        assert refusal(memory.issuer.abort, minted.key.id, by=memory.authority(text)) == "insufficient_scope"
+        assert memory.issuer.get(minted.key.id, by=OPERATOR) == before
+
     def test_giving_up_a_key_revokes_it(self, bed: Bed) -> None:
         minted, text = bed.mint("a:b")
         by = bed.authority(text)

@@ -23,7 +23,7 @@ from keyrack.stores.sealing import open_key
 from keyrack.wishes import Wish, drafted, validated
 
 READ_KEYS = "keys:read"
-T = TypeVar("T")
+T = TypeVar("T", Key, "Minted")
 Spread = Callable[[int, bool], None]
 """Called with the number of a commit: brings it to the replica here, and where asked waits until no
 node can decide without it."""
@@ -201,7 +201,6 @@ class Issuer:
             kind=EventKind.ROTATION_ABORTED,
             by=by,
             if_match=if_match,
-            grants=False,
         )
 
     def undo(self, key_id: str, *, by: Authority, if_match: int | None = None) -> Key:
@@ -269,8 +268,7 @@ class Issuer:
     def _commit(self, change: Callable[[Draft], T], *, urgent: bool = False, wait: bool = False) -> T:
         result = self._stores.ledger.commit(change, urgent=urgent)
         key = result.key if isinstance(result, Minted) else result
-        if isinstance(key, Key):
-            self._spread(key.revision, wait)
+        self._spread(key.revision, wait)
         return result
 
     def _changeable(self, draft: Draft, key_id: str, by: Authority, if_match: int | None) -> Key:
