@@ -1,0 +1,1 @@
+"""What Keyrack costs, beside what the same work would cost without it, measured in one run."""

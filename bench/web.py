@@ -1,0 +1,205 @@
+"""Requests a second: the hot paths beside a constant, and a guarded route beside the same one open."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from itertools import chain
+from statistics import median, quantiles
+from typing import NamedTuple, Self
+
+from bench import load
+from bench.apps import Headers, constant_server, guarded_route, keyrack_server, open_route
+from bench.effort import Effort
+from bench.figures import Figure, Section, Spread, Target
+from bench.load import Exchange, Request, Served
+from bench.population import CALLER, SCOPES, text_of
+from bench.profile import of_app
+from bench.serving import CLIENT_CORE, MakeApp, Server, pin, serving
+
+KEYS_IN_USE = 100
+CONNECTIONS, DEPTH = 8, 16
+VERIFY, FORWARD_AUTH, ROUTE = "POST /v1/verify", "/v1/forward-auth", "a guarded FastAPI route"
+TITLE = "Requests a second"
+HOW = (
+    f"One worker of Uvicorn (uvloop, httptools, the options of `keyrack serve`) on one core, the client on "
+    f"another: {CONNECTIONS} kept-alive connections with {DEPTH} requests under way on each, {KEYS_IN_USE} "
+    "keys in turn, among 10,000. Beside it, by turns, the same server with a constant in the place of the "
+    "hot paths, behind the same front: it receives the request, body included, reads nothing of it, and "
+    "sends an answer with the same headers and a body of the same length. For the route: a small FastAPI "
+    "service with the guard and without. Every answer is checked; an error ends the measurement. The "
+    "processor's time is that of the server's process by the kernel's count. Percentiles: "
+    f"{CONNECTIONS} connections, one request at a time on each."
+)
+
+
+class Client:
+    """The process that asks."""
+
+    def __init__(self) -> None:
+        spawn = multiprocessing.get_context("spawn")
+        self._process = ProcessPoolExecutor(1, mp_context=spawn, initializer=pin, initargs=(CLIENT_CORE,))
+
+    def probe(self, server: Server, requests: Sequence[Request]) -> list[Exchange]:
+        """Each request once."""
+        return self._process.submit(load.probe, server.port, requests).result()
+
+    def flood(self, side: Side, seconds: float, *, depth: int) -> Served:
+        """Requests for so long."""
+        ask = partial(load.flood, connections=CONNECTIONS, depth=depth, seconds=seconds)
+        return self._process.submit(ask, side.server.port, side.exchanges).result()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.shutdown()
+
+
+class Side(NamedTuple):
+    """A server and what it is asked."""
+
+    server: Server
+    exchanges: Sequence[Exchange]
+
+
+class Turn(NamedTuple):
+    """What one side did in one turn: answers a second, and seconds of its core for each."""
+
+    rate: float
+    cost: float
+
+
+def measure(store: str, effort: Effort) -> Section:
+    """All of it, on the store at this URL."""
+    hot = {VERIFY: _verify_requests(), FORWARD_AUTH: _forward_auth_requests()}
+    with Client() as client:
+        figures = [
+            *chain.from_iterable(_hot_path(client, store, *each, effort) for each in hot.items()),
+            *_route(client, store, effort),
+        ]
+    return Section(TITLE, HOW, figures, _profile(store, figures))
+
+
+def _profile(store: str, figures: Sequence[Figure]) -> list[str]:
+    """Where the time goes within the applications that miss their target."""
+    apps: dict[str, tuple[MakeApp, Callable[[], list[Request]]]] = {
+        VERIFY: (keyrack_server, _verify_requests),
+        FORWARD_AUTH: (keyrack_server, _forward_auth_requests),
+        ROUTE: (guarded_route, _route_requests),
+    }
+    lines = []
+    for name, (make, requests) in apps.items():
+        if any(figure.is_met is False for figure in figures if figure.name.startswith(name)):
+            lines += [name, *of_app(make(store), requests())]
+    return lines
+
+
+def _hot_path(
+    client: Client, store: str, name: str, requests: Sequence[Request], effort: Effort
+) -> list[Figure]:
+    with serving(keyrack_server, store) as server:
+        ours = Side(server, client.probe(server, requests))
+        with serving(constant_server, *_shape(ours.exchanges[0].answer)) as beside:
+            asked = [Request(request.data, load.OK) for request in requests]
+            constant = Side(beside, client.probe(beside, asked))
+            return _compared(client, name, ours, constant, effort, Target("≥", 0.7))
+
+
+def _route(client: Client, store: str, effort: Effort) -> list[Figure]:
+    requests = _route_requests()
+    with serving(guarded_route, store) as guarded, serving(open_route) as unguarded:
+        ours = Side(guarded, client.probe(guarded, requests))
+        beside = Side(unguarded, client.probe(unguarded, requests))
+        return _compared(client, ROUTE, ours, beside, effort, Target("≥", 0.9))
+
+
+def _compared(
+    client: Client, name: str, ours: Side, beside: Side, effort: Effort, target: Target
+) -> list[Figure]:
+    turns = [(_turn(client, ours, effort), _turn(client, beside, effort)) for _ in range(effort.web_rounds)]
+    rates = [(one.rate, other.rate) for one, other in turns]
+    costs = [(one.cost * 1e6, other.cost * 1e6) for one, other in turns]
+    return [
+        _figure(f"{name}: answers a second", "1/s", rates, target),
+        _figure(f"{name}: processor time an answer", "µs", costs),
+        *_percentiles(client, name, ours, beside, effort),
+    ]
+
+
+def _turn(client: Client, side: Side, effort: Effort) -> Turn:
+    busy_before = side.server.busy()
+    served = client.flood(side, effort.web_seconds, depth=DEPTH)
+    return Turn(served.answers / served.seconds, (side.server.busy() - busy_before) / served.answers)
+
+
+def _percentiles(client: Client, name: str, ours: Side, beside: Side, effort: Effort) -> list[Figure]:
+    found = [client.flood(side, 2 * effort.web_seconds, depth=1).latencies for side in (ours, beside)]
+    at = {"50th": 49, "99th": 98}
+    cuts = [quantiles(latencies, n=100) for latencies in found]
+    return [
+        Figure(f"{name}: {which} percentile", "µs", cuts[0][index] * 1e6, cuts[1][index] * 1e6)
+        for which, index in at.items()
+    ]
+
+
+def _figure(
+    name: str, unit: str, pairs: Sequence[tuple[float, float]], target: Target | None = None
+) -> Figure:
+    ours, beside = median(one for one, _ in pairs), median(other for _, other in pairs)
+    return Figure(name, unit, ours, beside, Spread.of([one / other for one, other in pairs]), target)
+
+
+def _verify_requests() -> list[Request]:
+    caller = text_of(CALLER)
+    return [
+        _post(
+            "/v1/verify",
+            caller,
+            {"key": text, "scopes": [SCOPES[0]]},
+            f'"valid":true,"code":"ok","key_id":"{text[8:20]}"',
+        )
+        for text in _texts()
+    ]
+
+
+def _forward_auth_requests() -> list[Request]:
+    told = "X-Forwarded-Method: GET\r\nX-Forwarded-Host: logs.example\r\nX-Forwarded-Uri: /lines\r\n"
+    return [
+        Request(
+            _get(f"/v1/forward-auth?scope={SCOPES[0]}", text, told),
+            f"x-keyrack-key-id: {text[8:20]}\r\n".encode(),
+        )
+        for text in _texts()
+    ]
+
+
+def _route_requests() -> list[Request]:
+    return [Request(_get("/logs", text), b'{"lines":["one","two"]}') for text in _texts()]
+
+
+def _post(path: str, caller: str, body: object, mark: str) -> Request:
+    data = json.dumps(body).encode()
+    head = (
+        f"POST {path} HTTP/1.1\r\nHost: {load.HOST}\r\nAuthorization: Bearer {caller}\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(data)}\r\n\r\n"
+    )
+    return Request(head.encode() + data, mark.encode())
+
+
+def _get(path: str, text: str, more: str = "") -> bytes:
+    return f"GET {path} HTTP/1.1\r\nHost: {load.HOST}\r\nAuthorization: Bearer {text}\r\n{more}\r\n".encode()
+
+
+def _shape(answer: bytes) -> tuple[Headers, bytes]:
+    """The headers and the body of an answer."""
+    head, _, body = answer.partition(b"\r\n\r\n")
+    lines = [line.decode().partition(": ") for line in head.split(b"\r\n")[1:]]
+    return tuple((name, value) for name, _, value in lines), body
+
+
+def _texts() -> list[str]:
+    return [text_of(number) for number in range(1, KEYS_IN_USE + 1)]
