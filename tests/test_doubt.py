@@ -73,8 +73,10 @@ class TestDoubt:
 
     def test_a_store_that_was_exchanged_decides_nothing(self, memory: Bed) -> None:
         _, text = memory.mint("a:b")
+        assert memory.verifier.trouble is None
         memory.verifier.follower.abandon("Exchanged.")
         assert memory.verdict(text) == "store_down"
+        assert memory.verifier.trouble == "Exchanged."
 
     def test_a_key_whose_tenant_is_missing_is_not_decided_on(self, memory: Bed) -> None:
         """Unknown never means not suspended."""

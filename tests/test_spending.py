@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from ipaddress import ip_address
 
 import pytest
 from engine_bed import OPERATOR, Bed, opened
 
 from keyrack import Access, Denied, Policy, Reason
+from keyrack.core.checks import Charge
 from keyrack.core.credential import checksum
+from keyrack.core.errors import Unavailable
 from keyrack.core.model import Limit
+from keyrack.spending import Spender, neighbourhood
+from keyrack.stores.counters import MemoryCounters, Spend, Taken
 
 POLICY = Policy(
     presets={"reader": ("logs:read",)},
@@ -105,3 +110,51 @@ class TestLimits:
             bed.passes(661)
             bed.verifier._spender.share_failures(bed.clock.now)
             assert bed.verdict("garbage", address=flood[-1]) == "malformed"
+
+
+class DownCounters(MemoryCounters):
+    """Counters that can be neither written nor read."""
+
+    def take(self, spends: Sequence[Spend], now: float) -> Taken:
+        raise Unavailable("The counters cannot be written.")
+
+    peek = take
+
+
+class TestSharing:
+    """Failures are counted where they happen, and once a second by all nodes together."""
+
+    LIMIT = Limit("failures", 6, 60)
+
+    def refused(self, spender: Spender, at: float, times: int) -> list[str]:
+        address = ip_address("192.0.2.7")
+        denied = Denied(Reason.MALFORMED)
+        return [spender.refuse(denied, (), address, at).reason.value for _ in range(times)]
+
+    def test_nodes_block_an_address_for_what_all_of_them_counted(self) -> None:
+        counters, policy = MemoryCounters(), Policy(failure_limit=self.LIMIT)
+        here, there = Spender(counters, policy), Spender(counters, policy)
+        assert self.refused(here, 1000.0, 3) + self.refused(there, 1000.0, 3) == ["malformed"] * 6
+        for node in (here, there):
+            node.share_failures(1001.0)
+        assert self.refused(there, 1001.0, 1) == ["rate"]
+        assert self.refused(here, 1001.0, 1) == ["malformed"]
+        assert self.refused(there, 1100.0, 1) == ["malformed"]
+
+    def test_without_a_limit_for_failures_nothing_is_counted(self) -> None:
+        spender = Spender(DownCounters(), Policy())
+        assert self.refused(spender, 1000.0, 50) == ["malformed"] * 50
+        spender.share_failures(1001.0)
+
+    def test_what_is_refused_says_what_is_left_and_stands_when_that_cannot_be_read(self) -> None:
+        charges = (Charge("key/a/m", Limit("m", 5, 60)),)
+        denied = Denied(Reason.SCOPE)
+        told = Spender(MemoryCounters(), Policy()).refuse(denied, charges, None, 1000.0)
+        assert [(rate.name, rate.remaining) for rate in told.rates] == [("m", 5)]
+        assert Spender(DownCounters(), Policy()).refuse(denied, charges, None, 1000.0) == denied
+
+    def test_an_ipv6_address_is_counted_with_its_network_of_64_bits(self) -> None:
+        texts = ["192.0.2.7", "2001:db8::1", "2001:db8::ffff", "2001:db8:0:1::1"]
+        found = [neighbourhood(ip_address(text)) for text in texts]
+        assert found == ["192.0.2.7", "2001:db8::/64", "2001:db8::/64", "2001:db8:0:1::/64"]
+        assert neighbourhood(None) == "None"

@@ -22,6 +22,7 @@ from keyrack.core.events import (
     Head,
     fingerprint,
     open_entry,
+    open_known,
     seal,
 )
 from keyrack.core.peppers import Peppers
@@ -205,3 +206,21 @@ def test_a_fingerprint_follows_from_the_record_and_the_pepper(body: bytes, other
     assert first == fingerprint(body, PEPPERS["p1"]) < SUM_MODULUS
     assert first != fingerprint(body, PEPPERS["p2"])
     assert (fingerprint(other, PEPPERS["p1"]) == first) == (other == body)
+
+
+@given(logs)
+def test_an_entry_whose_pepper_is_gone_is_read_and_still_has_its_place(
+    log: list[tuple[Event, int, str]],
+) -> None:
+    """Those behind it vouch for it by its hash; one that is authenticated must agree all the same."""
+    entries, end = sealed([(event, state, "p1") for event, state, _ in log])
+    left = Peppers.parse("p2:zK4wPq2LmT8xVb9NcR6yHd1JgF3sQe5U")
+    head = EMPTY
+    for entry in entries:
+        event, head = open_known(entry, left, after=head)
+        assert event.number == entry.number
+    assert head == end
+    with pytest.raises(Tampered, match="out of its place"):
+        open_known(entries[0]._replace(number=9), left, after=EMPTY)
+    with pytest.raises(Tampered, match="does not authenticate"):
+        open_known(entries[0]._replace(mac=bytes(32)), PEPPERS, after=EMPTY)

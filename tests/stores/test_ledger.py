@@ -235,3 +235,14 @@ def test_a_record_keeps_the_serial_of_the_event_that_made_it(bed: Bed) -> None:
     record = bed.stores.keys.record(Kind.KEY, "a" * 12)
     assert record is not None
     assert (record.serial, record.revision) == (made.revision, changed.revision)
+
+
+def test_a_change_that_finds_the_store_failing_is_committed_with_none_of_its_group(queue: Queue) -> None:
+    def unreadable(draft: Draft) -> None:
+        raise Unavailable("The key store failed.")
+
+    queue.put("a", minting("a"))
+    queue.put("unreadable", unreadable)
+    queue.finish()
+    assert {type(queue.answers[name]) for name in ("a", "unreadable")} == {Unavailable}
+    assert queue.numbers() == {}

@@ -18,8 +18,9 @@ from keyrack.core.peppers import Pepper, Peppers
 from keyrack.core.policy import Policy
 from keyrack.core.prepared import Prepared, prepare
 from keyrack.stores.protocols import Kind, Record, Snapshot
-from keyrack.stores.sealing import authenticate, refuse_retired
+from keyrack.stores.sealing import authenticate, authenticated, refuse_retired
 
+_TENANT = Kind.TENANT.value
 MAX_PREPARED = 20_000
 """How many parsed keys are kept; beyond that all are let go, and parsed again when they are asked for."""
 
@@ -75,11 +76,9 @@ class Replica:
         pepper = self._peppers[head.state_pepper]
         named = [f'"pepper":"{pepper_id}"'.encode() for pepper_id in needed_peppers]
         total = 0
-        for kind, record_id, body, pepper_id, mac in snapshot.records():
-            refuse_retired(kind, record_id, pepper_id, head)
-            authenticate(kind, record_id, body, pepper_id, mac, self._peppers)
+        for kind, record_id, body in authenticated(snapshot.records(), head, self._peppers):
             total += fingerprint(body, pepper)
-            if any(name in body for name in named):
+            if named and any(name in body for name in named):
                 self._require_peppers(records.read_key(body))
             self._take(kind, record_id, body)
         self._sum, self.head = total, head
@@ -126,7 +125,7 @@ class Replica:
                 self._peppers[version.pepper]
 
     def _take(self, kind: str, record_id: str, body: bytes) -> None:
-        if kind == Kind.TENANT:
+        if kind == _TENANT:
             self._take_tenant(record_id, body)
             return
         with self._changing:
@@ -143,11 +142,14 @@ class Replica:
             self._prepared.clear()
 
     def _index(self, key: Key) -> None:
-        for digest in self._foreign_of.pop(key.id, ()):
-            self._foreign.pop(digest, None)
         foreign = [version for version in key.versions if version.foreign]
-        self._foreign_of[key.id] = tuple(version.digest for version in foreign)
-        self._foreign.update((version.digest, key.id) for version in foreign)
+        digests = dict.fromkeys((version.digest for version in foreign), key.id)
+        # First what is there now, then what is gone: whoever looks meanwhile finds the key all the time.
+        self._foreign.update(digests)
+        for digest in self._foreign_of.get(key.id, ()):
+            if digest not in digests:
+                self._foreign.pop(digest, None)
+        self._foreign_of[key.id] = tuple(digests)
         peppers = dict.fromkeys((*self._foreign_peppers, *(version.pepper for version in foreign)))
         self._foreign_peppers = tuple(peppers)
 
