@@ -11,7 +11,7 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
-from keyrack.server.run import SHARED_FOLDER
+from keyrack.server import shared_folder
 from keyrack.verifier import Verifier
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -49,7 +49,7 @@ class Metrics:
     def text(self) -> bytes:
         """All metrics in Prometheus' text format."""
         self.move()
-        folder = os.environ.get(SHARED_FOLDER)
+        folder = os.environ.get(shared_folder.VARIABLE)
         if folder is None:
             return generate_latest(self._registry)
         _forget_dead(Path(folder))

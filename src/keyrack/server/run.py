@@ -14,7 +14,7 @@ import uvicorn
 from uvicorn.supervisors import Multiprocess
 
 from keyrack.core.errors import Unavailable
-from keyrack.server import logs
+from keyrack.server import logs, shared_folder
 from keyrack.server.listening import BACKLOG, bound, listen, written
 from keyrack.server.opening import check_store
 from keyrack.settings import Listener, Settings, variable
@@ -22,10 +22,6 @@ from keyrack.settings import Listener, Settings, variable
 GRACEFUL_SECONDS = 5
 PROTOCOL = "keyrack.server.protocol:BoundedProtocol"
 WORKER = "keyrack.server.worker:create"
-SHARED_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
-"""Names the folder that workers share; prometheus_client looks for it there."""
-SERVED = "served"
-"""The file in that folder which says that a worker was ready once."""
 
 log = logging.getLogger("keyrack.server")
 
@@ -42,10 +38,10 @@ def run(settings: Settings, environ: Mapping[str, str]) -> None:
         _serve_alone(settings, sockets)
         return
     with tempfile.TemporaryDirectory(prefix="keyrack-workers-") as folder:
-        os.environ.update({**environ, **_where(settings), SHARED_FOLDER: folder})
+        os.environ.update({**environ, **_where(settings), shared_folder.VARIABLE: folder})
         _say_where(settings)
         Multiprocess(configuration(WORKER, settings, factory=True), sockets=sockets).run()
-        if not Path(folder, SERVED).exists():
+        if not Path(folder, shared_folder.SERVED).exists():
             raise Unavailable("No worker could start; the log says why.")
 
 

@@ -13,10 +13,9 @@ from pathlib import Path
 from uvicorn.config import STARTUP_FAILURE
 
 from keyrack.core.errors import KeyrackError
-from keyrack.server import logs
+from keyrack.server import logs, shared_folder
 from keyrack.server.app import create_app
 from keyrack.server.opening import open_verifier
-from keyrack.server.run import SERVED, SHARED_FOLDER
 from keyrack.server.wire import App
 from keyrack.settings import Settings
 
@@ -27,7 +26,7 @@ def create() -> App:
     """The application of this worker, configured by its environment."""
     logs.configure()
     threading.Thread(target=_follow_parent, name="keyrack-parent", daemon=True).start()
-    served = Path(os.environ[SHARED_FOLDER], SERVED)
+    served = Path(os.environ[shared_folder.VARIABLE], shared_folder.SERVED)
     try:
         settings = Settings.read()
         app = create_app(settings, open_verifier(settings))
