@@ -14,6 +14,8 @@ RELEVANT = frozenset({b"authorization", b"x-api-key", b"x-forwarded-for", b"x-re
 """The headers that a guard reads."""
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
+_MAY_BE_KEY = re.compile(rb"[0-9A-Za-z]{40}")
+"""Ids are logged and kept in events. A run this long is in keys, cut short or not, and not in UUIDs."""
 
 
 class Request(NamedTuple):
@@ -41,12 +43,12 @@ def read_request(method: str, path: str, query: bytes, headers: Headers, peer: s
 
 
 def request_id(headers: Headers) -> str:
-    """The one X-Request-ID if it is 1 to 128 of `A-Za-z0-9._-`, else a new one."""
+    """The one X-Request-ID if it is 1 to 128 of `A-Za-z0-9._-` and cannot be a key, else a new one."""
     given = None
     for name, value in headers:
         if name == b"x-request-id":
             given = b"" if given is not None else value
-    if given and _REQUEST_ID.fullmatch(given):
+    if given and _REQUEST_ID.fullmatch(given) and not _MAY_BE_KEY.search(given):
         return given.decode()
     # Seeded by the system and again after a fork; it has to be unique, not secret, on every request.
     return f"{random.getrandbits(96):024x}"

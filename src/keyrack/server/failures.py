@@ -24,7 +24,7 @@ class InternalError(KeyrackError):
 
 
 def handle_failures(api: FastAPI) -> None:
-    """Register the handlers of every kind of failure; what has none leaves by the front."""
+    """Register the handlers of every kind of failure."""
 
     def handle(kind: type[Exception], respond: Callable[[Any, str], Response]) -> None:
         def handler(request: Request, error: Exception) -> HttpResponse:
@@ -37,6 +37,8 @@ def handle_failures(api: FastAPI) -> None:
     handle(Refused, lambda error, _: error.response)
     handle(RequestValidationError, lambda error, id_: http.failure(_invalid(error), request_id=id_))
     handle(HTTPException, lambda error, id_: http.failure(_framework(error), request_id=id_))
+    # Starlette raises it on after this answer; the front logs it.
+    handle(Exception, lambda _, id_: http.failure(InternalError(), request_id=id_))
 
 
 def _invalid(error: RequestValidationError) -> KeyrackError:

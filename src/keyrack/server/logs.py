@@ -35,6 +35,8 @@ def configure(*, human: bool = False) -> None:
     handler.setFormatter(formatter)
     root = logging.getLogger()
     root.handlers[:] = [handler]
+    # A line that cannot be written is lost: logging would print its trace, messages and all.
+    logging.raiseExceptions = False
     root.setLevel(logging.INFO)
     for name in ("uvicorn", "uvicorn.error"):
         logging.getLogger(name).handlers.clear()
