@@ -73,8 +73,11 @@ class Running:
 
     def logged(self, message: str) -> list[dict[str, Any]]:
         """The log lines with this message, read as the JSON that each of them is."""
-        said = (json.loads(line) for line in list(self.lines) if line.startswith("{"))
-        return [line for line in said if line["event"] == message]
+        return [line for line in self._said() if line["event"] == message]
+
+    def logged_by(self, logger: str) -> list[dict[str, Any]]:
+        """The log lines of one logger."""
+        return [line for line in self._said() if line["logger"] == logger]
 
     def client(self, key: str | None = None, **more: Any) -> httpx.Client:
         """A caller, with its key."""
@@ -90,6 +93,9 @@ class Running:
         code = self.process.wait(within)
         self._reader.join(within)
         return code
+
+    def _said(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in list(self.lines) if line.startswith("{")]
 
     def _read(self) -> None:
         assert self.process.stdout is not None
