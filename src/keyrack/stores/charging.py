@@ -13,7 +13,9 @@ from keyrack.core.errors import Unavailable
 from keyrack.core.model import Limit, Rate
 from keyrack.core.window import LATE_TICKS, Window
 
-MAX_ENTRIES = 10_000
+MAX_ENTRIES = 1_000_000
+"""Buckets are made by proved keys alone (keyrack.spending caps those of addresses), so there is room for
+the limits of a million of them; the bound is against a mistake, not against the public."""
 OVERFLOW_SHARE = 100
 """One entry in so many is kept free for overflow buckets."""
 
