@@ -234,4 +234,4 @@ class Holders(RuleBasedStateMachine):
 
 
 TestHolders = Holders.TestCase
-TestHolders.settings = settings(settings.default, max_examples=120, stateful_step_count=30)
+TestHolders.settings = settings(settings.default, max_examples=80, stateful_step_count=30)

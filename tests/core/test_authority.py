@@ -93,7 +93,7 @@ def accesses_of(key: Key) -> st.SearchStrategy[Access]:
     )
 
 
-@settings(max_examples=400)
+@settings(max_examples=250)
 @given(
     givers_and_children(), st.data(), st.sampled_from([NOW, NOW + HOUR - timedelta(seconds=1), NOW + HOUR])
 )
