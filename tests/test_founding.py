@@ -108,6 +108,21 @@ def test_an_imported_key_of_two_secrets_is_promoted_and_rotated_like_any_other(
         assert [bed.verdict(text) for text in (ONE, new)] == ["retired", "ok"]
 
 
+def test_an_imported_secret_that_was_rotated_out_is_forgotten_like_any_other(
+    environ: pytest.MonkeyPatch,
+) -> None:
+    with opened(policy=POLICY, static=TABLE) as bed:
+        (key,), _ = bed.issuer.find(Listing(), by=OPERATOR)
+        bed.issuer.rotate(key.id, by=OPERATOR)
+        bed.passes(days=20)
+        assert bed.verdict(ONE) == "retired"
+        bed.passes(days=20)
+        assert bed.verdict(ONE) == "unknown"
+        rotated = bed.issuer.rotate(key.id, by=OPERATOR)
+        assert [version.number for version in rotated.key.versions] == [2, 3]
+        assert [bed.verdict(text) for text in (ONE, str(rotated.secret))] == ["unknown", "ok"]
+
+
 def test_an_imported_key_is_found_all_the_time_while_it_is_changed(environ: pytest.MonkeyPatch) -> None:
     with opened(policy=POLICY, static=TABLE) as bed:
         (key,), _ = bed.issuer.find(Listing(), by=OPERATOR)
