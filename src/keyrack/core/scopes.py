@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 
 EVERYTHING = "*:*"
 MAX_SCOPES = 100
 MAX_LENGTH = 200
+KEPT_SCOPES = 4
 _SEGMENT = r"(?:[A-Za-z0-9][A-Za-z0-9_.-]{0,63}|\*)"
 PATTERN = rf"{_SEGMENT}(?:/{_SEGMENT}){{0,7}}:(?:[a-z][a-z0-9_-]{{0,31}}|\*)"
 _SCOPE = re.compile(PATTERN)
@@ -35,8 +37,9 @@ def within(child: Iterable[str], parent: Iterable[str]) -> bool:
 
 def missing(granted: Iterable[str], wanted: Iterable[str]) -> tuple[str, ...]:
     """The wanted scopes that the granted ones do not cover, in the order given."""
-    held = tuple(granted)
-    return tuple(scope for scope in wanted if not covers(held, scope))
+    held, asked = tuple(granted), tuple(wanted)
+    # Few scopes are asked for again and again; long lists are somebody's invention, and not kept.
+    return _missing_again(held, asked) if len(asked) <= KEPT_SCOPES else _missing(held, asked)
 
 
 def meet(left: Iterable[str], right: Iterable[str]) -> tuple[str, ...]:
@@ -44,6 +47,13 @@ def meet(left: Iterable[str], right: Iterable[str]) -> tuple[str, ...]:
     others = tuple(right)
     both = (_meet(one, other) for one in left for other in others)
     return tuple(dict.fromkeys(scope for scope in both if scope is not None))
+
+
+def _missing(held: tuple[str, ...], asked: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(scope for scope in asked if not covers(held, scope))
+
+
+_missing_again = lru_cache(maxsize=1024)(_missing)
 
 
 def _covers(granted: str, wanted: str) -> bool:

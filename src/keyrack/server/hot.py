@@ -14,7 +14,7 @@ from keyrack.core.errors import InvalidRequest, KeyrackError
 from keyrack.core.http import Response
 from keyrack.core.model import Access, Address, Allowed, Decision, Network, Reason
 from keyrack.core.ratelimit_headers import ratelimit_headers
-from keyrack.core.scopes import covers
+from keyrack.core.scopes import missing
 from keyrack.core.strict_json import read
 from keyrack.guards.answers import refusal
 from keyrack.guards.request import request_id as request_id_of
@@ -28,7 +28,7 @@ from keyrack.verifier import Verifier
 
 VERIFY = "/v1/verify"
 BATCH = "/v1/verify/batch"
-ANY_TENANT_SCOPE = "tenants:verify"
+ANY_TENANT = ("tenants:verify",)
 _FORWARD_AUTH = frozenset({PATH, NGINX_PATH})
 QUIET_PATHS = frozenset({VERIFY, BATCH, PATH, NGINX_PATH, "/livez"})
 """No log line a request for these: refusals are in the journal, and its log lines."""
@@ -112,8 +112,7 @@ class HotPaths:
         return _dump({"data": answers})
 
     def _decide(self, asked: Asked, caller: Allowed, request_id: str) -> Decision:
-        anywhere = covers(caller.scopes, ANY_TENANT_SCOPE)
-        within = None if anywhere else caller.key.tenant
+        within = caller.key.tenant if missing(caller.scopes, ANY_TENANT) else None
         return self._verifier.decide(
             asked.text or Reason.MISSING, asked.access, Origin("verify", request_id), within=within
         )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from math import ceil
 from typing import Any
 
@@ -20,6 +21,7 @@ from keyrack.core.records import write_time
 MAX_COST = 1000
 MAX_BATCH = 100
 MAX_ENVIRONMENTS = 10
+_LIVE = ("live",)
 _MEMBERS = frozenset({"key", "scopes", "tenant", "ip", "cost", "explain", "environments", "service"})
 
 
@@ -108,29 +110,57 @@ def _rate(rate: Rate) -> dict[str, Any]:
 
 
 def _access(value: Mapping[str, Any], prefix: str) -> Access:
+    asked = (
+        _hashable(value.get("scopes", ())),
+        value.get("tenant"),
+        _hashable(value.get("environments", _LIVE)),
+        value.get("service"),
+        value.get("cost", 1),
+        value.get("ip"),
+    )
+    try:
+        return _read_access(*asked, prefix=prefix)
+    except TypeError:  # something in it is an object or a list, and is refused for that
+        return _read_access.__wrapped__(*asked, prefix=prefix)
+
+
+# Typed: a cost of true is not one of 1. What is refused is not kept.
+@lru_cache(maxsize=1024, typed=True)
+def _read_access(
+    scopes: object,
+    tenant: object,
+    environments: object,
+    service: object,
+    cost: object,
+    ip: object,
+    *,
+    prefix: str,
+) -> Access:
+    """What is asked, checked; a service asks the same of most keys."""
     return Access(
-        scopes=fields.scopes(value.get("scopes", ()), f"{prefix}scopes"),
-        tenant=_text(value, "tenant", prefix),
-        environments=_environments(value.get("environments", ("live",)), f"{prefix}environments"),
-        service=_text(value, "service", prefix),
-        cost=_cost(value.get("cost", 1), f"{prefix}cost"),
-        address=None if value.get("ip") is None else fields.address(value["ip"], f"{prefix}ip"),
+        scopes=fields.scopes(scopes, f"{prefix}scopes"),
+        tenant=_text(tenant, f"{prefix}tenant"),
+        environments=_environments(environments, f"{prefix}environments"),
+        service=_text(service, f"{prefix}service"),
+        cost=_cost(cost, f"{prefix}cost"),
+        address=None if ip is None else fields.address(ip, f"{prefix}ip"),
     )
 
 
-def _text(value: Mapping[str, Any], name: str, prefix: str) -> str | None:
-    text = value.get(name)
-    return None if text is None else fields.name(text, f"{prefix}{name}")
+def _hashable(value: object) -> object:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _text(value: object, field_name: str) -> str | None:
+    return None if value is None else fields.name(value, field_name)
 
 
 def _environments(value: object, field_name: str) -> tuple[str, ...]:
-    if value == ("live",):
-        return ("live",)
-    names = value if isinstance(value, list) else []
+    names = value if isinstance(value, tuple) else ()
     known = all(isinstance(one, str) and ENVIRONMENT.fullmatch(one) for one in names)
     if not known or not 1 <= len(names) <= MAX_ENVIRONMENTS:
         raise fields.refuse(field_name, f"Give 1 to {MAX_ENVIRONMENTS} environments such as `live`.")
-    return tuple(names)
+    return names
 
 
 def _cost(value: object, field_name: str) -> int:
