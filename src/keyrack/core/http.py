@@ -6,6 +6,7 @@ Guards, server, gateway and docs read this table; nobody else knows a status or 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
@@ -16,6 +17,11 @@ from keyrack.core.model import Denied, Reason
 PROBLEM_TYPE = "application/problem+json"
 QUERY_NAMES = frozenset({"api_key", "apikey", "key", "token", "access_token"})
 """Query parameters that people put keys into, where logs and histories keep them."""
+
+_KEY_IN_PLAIN_QUERY = re.compile(
+    rf"(?:\A|&)(?:{'|'.join(sorted(QUERY_NAMES))})(?:=|&|\Z)".encode(), re.IGNORECASE
+)
+"""The same where nothing is escaped: most queries, and read for each request."""
 
 Presented = str | Reason
 """The text of the one credential in a request, or why there is not exactly one."""
@@ -98,6 +104,8 @@ def extract(headers: Iterable[tuple[bytes, bytes]]) -> Presented:
 
 def key_in_query(query: bytes) -> bool:
     """Whether a query string has a parameter that people put keys into."""
+    if b"%" not in query and b"+" not in query:
+        return _KEY_IN_PLAIN_QUERY.search(query) is not None
     pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True)
     return any(name.lower() in QUERY_NAMES for name, _ in pairs)
 

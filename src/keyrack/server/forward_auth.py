@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from urllib.parse import quote
 
 from keyrack.core import http
@@ -84,7 +85,9 @@ class ForwardAuth:
         if isinstance(decision, Denied):
             return refusal(decision, realm=self._realm, request_id=request_id, now=now)
         limits = ratelimit_headers(decision.rates, now)
-        return Response(200, (*_identity(decision), ("x-request-id", request_id), *limits), b"")
+        key = decision.key
+        identity = _identity(key.id, key.tenant, key.owner or "", decision.scopes)
+        return Response(200, (*identity, ("x-request-id", request_id), *limits), b"")
 
 
 def for_nginx(response: Response) -> Response:
@@ -98,13 +101,13 @@ def for_nginx(response: Response) -> Response:
     return Response(status, (*response.headers, *told), response.body)
 
 
-def _identity(allowed: Allowed) -> tuple[tuple[str, str], ...]:
-    key = allowed.key
+@lru_cache(maxsize=10_000)
+def _identity(key_id: str, tenant: str, owner: str, scopes: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
     return (
-        ("x-keyrack-key-id", key.id),
-        ("x-keyrack-tenant", header_safe(key.tenant)),
-        ("x-keyrack-user", header_safe(key.owner or "")),
-        ("x-keyrack-scopes", " ".join(allowed.scopes)),
+        ("x-keyrack-key-id", key_id),
+        ("x-keyrack-tenant", header_safe(tenant)),
+        ("x-keyrack-user", header_safe(owner)),
+        ("x-keyrack-scopes", " ".join(scopes)),
         ("cache-control", "no-store"),
     )
 
