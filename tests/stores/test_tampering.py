@@ -346,6 +346,8 @@ class TestTheWholeFile:
         else:
             world.path.unlink()
         follower = world.bed.verifier.follower
+        # A poll of the node's own thread may have been under way; this one waits for its turn.
+        follower.poll()
         confirmed_at = follower.confirmed_at
         for _ in range(3):
             assert not follower.poll()
