@@ -54,8 +54,9 @@ class Running:
 
     def wait_until_it_serves(self) -> None:
         assert self._listening.wait(PATIENCE_SECONDS), self.output
-        (said,) = self.logged("listening")
-        self.url, self.internal_url = said["url"], said.get("internal_url", "")
+        said = self.logged("listening")
+        assert said, f"it did not start: {self.output}"
+        self.url, self.internal_url = said[0]["url"], said[0].get("internal_url", "")
         eventually(self.answers)
 
     def answers(self) -> bool:

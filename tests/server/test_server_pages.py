@@ -141,6 +141,7 @@ def test_readiness_and_metrics_need_a_scope(house: House, path: str, scope: str)
 @pytest.mark.parametrize("path", ["/readyz", "/metrics", "/livez"])
 def test_the_internal_listener_asks_for_no_key(server: Running, path: str) -> None:
     assert httpx.get(f"{server.internal_url}{path}").status_code == 200
+    assert httpx.head(f"{server.internal_url}{path}").status_code == 200
 
 
 @pytest.mark.parametrize("path", ["/v1/keys", "/v1/me", "/v1/events"])

@@ -40,7 +40,8 @@ def founded(store: Path) -> Founded:
 @pytest.fixture(scope="module")
 def two(founded: Founded, store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """A server of two workers."""
-    with serving(founded.settings | {"KEYRACK_WORKERS": "2"}, tmp_path_factory.mktemp("home")) as running:
+    settings = founded.settings | {"KEYRACK_WORKERS": "2", "KEYRACK_INTERNAL": "127.0.0.1:0"}
+    with serving(settings, tmp_path_factory.mktemp("home")) as running:
         workers(store, 2)
         yield running
 
@@ -89,6 +90,23 @@ class TestTwoWorkers:
                 delays.append(time.monotonic() - asked_at)
         record_property("seconds_until_refused_everywhere", max(delays))
         assert max(delays) < 1.0
+
+    def test_a_revocation_that_waits_is_answered_once_all_workers_obey(
+        self, two: Running, founded: Founded, store: Path
+    ) -> None:
+        with each_worker(two, workers(store, 2)) as (one, other):
+            for _ in range(5):
+                _, minted = one("POST", "/v1/keys", founded.root, {"name": "k"})
+                asked_at = time.monotonic()
+                one("POST", f"/v1/keys/{minted['key']['id']}/revoke", founded.root, {"wait": True})
+                assert other("GET", "/v1/me", minted["secret"])[0] == 401
+                assert time.monotonic() - asked_at < 5, "it waited for max_stale"
+
+    def test_every_worker_knows_the_internal_listener_by_its_port(self, two: Running, store: Path) -> None:
+        workers(store, 2)
+        for _ in range(20):  # a connection each
+            assert httpx.get(f"{two.internal_url}/readyz").status_code == 200
+            assert httpx.get(f"{two.url}/readyz").status_code == 401
 
     @pytest.mark.parametrize("operation", ["disable", "rotation"])
     def test_every_other_change_is_known_likewise(

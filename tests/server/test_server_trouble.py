@@ -194,6 +194,19 @@ def test_a_journal_that_cannot_be_written(running: Running, root: Caller, store:
     assert root.verify(key)["valid"] is True
 
 
+def test_a_change_is_told_even_while_use_cannot_be_read(running: Running, root: Caller, store: Path) -> None:
+    """What was committed must not look as if it was not."""
+    key = root.mint("logs:read")
+    with closing(sqlite3.connect(store.with_name("keyrack-journal.db"), isolation_level=None)) as journal:
+        journal.execute("ALTER TABLE uses RENAME TO used")
+        assert root("GET", f"/v1/keys/{key['id']}").status_code == 503
+        assert root("POST", "/v1/keys", {"name": "k"}).json()["secret"]
+        assert root("POST", f"/v1/keys/{key['id']}/rotation").json()["secret"]
+        assert root("POST", f"/v1/keys/{key['id']}/revoke").json()["status"] == "revoked"
+        journal.execute("ALTER TABLE used RENAME TO uses")
+    assert root("GET", f"/v1/keys/{key['id']}").status_code == 200
+
+
 def test_usage_that_cannot_be_written_is_written_later(
     running: Running, root: Caller, store: Path, founded: Founded
 ) -> None:

@@ -32,9 +32,10 @@ def create_app(settings: Settings, verifier: Verifier) -> App:
     """The application on an open Verifier, which it closes when it shuts down."""
     metrics = Metrics(verifier)
     api = management_api(verifier, metrics)
-    guard = Guard(StrictRequests(api), verifier, ROWS, realm=REALM, trusted_proxies=settings.trusted_proxies)
+    strict = StrictRequests(api)
+    guard = Guard(strict, verifier, ROWS, realm=REALM, trusted_proxies=settings.trusted_proxies)
     hot = HotPaths(guard, verifier, trusted_proxies=settings.trusted_proxies, realm=REALM)
-    return Front(hot, internal_app=api, internal=settings.internal, quiet=QUIET_PATHS)
+    return Front(hot, internal_app=strict, internal=settings.internal, quiet=QUIET_PATHS)
 
 
 def management_api(verifier: Verifier, metrics: Metrics) -> FastAPI:

@@ -44,8 +44,8 @@ class Services:
         uses = self.stores.journal.uses([key.id for key in keys])
         return [key_json(key, uses, self._now()) for key in keys]
 
-    def present_with_secret(self, key: Key) -> dict[str, Any]:
-        """A key whose new secret is shown now or never, as JSON values."""
+    def present_change(self, key: Key) -> dict[str, Any]:
+        """A key that was changed just now: that is said even while its use cannot be read."""
         return key_json(key, uses_if_readable(self.stores.journal, [key.id]), self._now())
 
     def _now(self) -> datetime:

@@ -61,11 +61,11 @@ class Front:
             await self._logged(app, scope, receive, send)
 
     async def _logged(self, app: App, scope: Scope, receive: Receive, send: Send) -> None:
-        started_at, status = time.perf_counter(), 0
+        started_at = time.perf_counter()
 
         async def noticing(message: Message) -> None:
-            nonlocal status
-            status = message.get("status", status)
+            if "status" in message:
+                scope["state"]["status"] = message["status"]
             await send(message)
 
         await _edged(app, scope, receive, noticing)
@@ -75,7 +75,7 @@ class Front:
             "request_id": scope["state"]["request_id"],
             # The row and never the path: somebody will put a key where its id belongs.
             "operation": None if place is None else place.operation,
-            "status": status,
+            "status": scope["state"].get("status"),
             "milliseconds": round((time.perf_counter() - started_at) * 1000, 1),
             "key_id": None if caller is None else caller.key.id,
         }
@@ -87,24 +87,19 @@ class Front:
 
 
 async def _edged(app: App, scope: Scope, receive: Receive, send: Send) -> None:
-    has_begun = False
-
-    async def beginning(message: Message) -> None:
-        nonlocal has_begun
-        has_begun = True
-        await send(message)
-
     try:
-        await app(scope, receive, beginning)
+        await app(scope, receive, send)
     except asyncio.CancelledError:  # only at the end: the server waits no longer for this answer
-        if not has_begun:
-            stopping = Unavailable("This server is stopping.")
-            await answer(send, http.failure(stopping, request_id=_known_id(scope)))
+        await _give_up(scope, send, Unavailable("This server is stopping."))
     except Exception:  # the outermost edge: whatever a client sent, it gets an answer that says nothing of us
-        found = _known_id(scope)
-        log.exception("a request failed", extra={"request_id": found})
-        if not has_begun:
-            await answer(send, http.failure(InternalError(), request_id=found))
+        log.exception("a request failed", extra={"request_id": _known_id(scope)})
+        await _give_up(scope, send, InternalError())
+
+
+async def _give_up(scope: Scope, send: Send, error: KeyrackError) -> None:
+    # Quiet paths have no status here: they answer at once or not at all.
+    if "status" not in scope["state"]:
+        await answer(send, http.failure(error, request_id=_known_id(scope)))
 
 
 def _known_id(scope: Scope) -> str:
@@ -120,6 +115,7 @@ def _identify(scope: Scope) -> None:
 
 
 def _too_large(headers: list[tuple[bytes, bytes]]) -> bool:
-    if len(headers) > MAX_HEADERS:
-        return True
-    return sum(len(name) + len(value) for name, value in headers) > MAX_HEADER_BYTES
+    size = 0
+    for name, value in headers:
+        size += len(name) + len(value)
+    return size > MAX_HEADER_BYTES or len(headers) > MAX_HEADERS

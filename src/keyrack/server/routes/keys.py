@@ -57,7 +57,7 @@ def update(
 ) -> dict[str, Any]:
     """Fields that are left out stay; null clears."""
     given = changes.model_dump(exclude_unset=True)
-    return _shown(engine.issuer.update(key_id, given, by=by, if_match=if_match), response, engine)
+    return _changed(engine.issuer.update(key_id, given, by=by, if_match=if_match), response, engine)
 
 
 @router.post("/{key_id}/disable", response_model=KeyView, summary="Disable a key")
@@ -65,7 +65,7 @@ def disable(
     key_id: KeyId, response: Response, by: By, engine: Engine, if_match: IfMatch, _: Nothing = None
 ) -> dict[str, Any]:
     """Until it is enabled again."""
-    return _shown(engine.issuer.disable(key_id, by=by, if_match=if_match), response, engine)
+    return _changed(engine.issuer.disable(key_id, by=by, if_match=if_match), response, engine)
 
 
 @router.post("/{key_id}/enable", response_model=KeyView, summary="Enable a key")
@@ -73,7 +73,7 @@ def enable(
     key_id: KeyId, response: Response, by: By, engine: Engine, if_match: IfMatch, _: Nothing = None
 ) -> dict[str, Any]:
     """Let a disabled key work again."""
-    return _shown(engine.issuer.enable(key_id, by=by, if_match=if_match), response, engine)
+    return _changed(engine.issuer.enable(key_id, by=by, if_match=if_match), response, engine)
 
 
 @router.post("/{key_id}/revoke", response_model=KeyView, summary="Revoke a key for good")
@@ -87,7 +87,7 @@ def revoke(
     """Idempotent. With `wait` it answers once no node can accept the key any more."""
     wish = wish or RevokeBody()
     revoked = engine.issuer.revoke(key_id, by=by, reason=wish.reason, wait=wish.wait)
-    return _shown(revoked, response, engine)
+    return _changed(revoked, response, engine)
 
 
 @router.post(
@@ -132,7 +132,7 @@ def promote(
     key_id: KeyId, response: Response, by: By, engine: Engine, if_match: IfMatch, _: Nothing = None
 ) -> dict[str, Any]:
     """Only the primary secret stays."""
-    return _shown(engine.issuer.promote(key_id, by=by, if_match=if_match), response, engine)
+    return _changed(engine.issuer.promote(key_id, by=by, if_match=if_match), response, engine)
 
 
 @router.post("/{key_id}/rotation/abort", response_model=KeyView, summary="Drop the new secret")
@@ -140,7 +140,7 @@ def abort(
     key_id: KeyId, response: Response, by: By, engine: Engine, if_match: IfMatch, _: Nothing = None
 ) -> dict[str, Any]:
     """The one before it is the primary again."""
-    return _shown(engine.issuer.abort(key_id, by=by, if_match=if_match), response, engine)
+    return _changed(engine.issuer.abort(key_id, by=by, if_match=if_match), response, engine)
 
 
 @router.post("/{key_id}/rotation/undo", response_model=KeyView, summary="Bring the old secret back")
@@ -148,7 +148,7 @@ def undo(
     key_id: KeyId, response: Response, by: By, engine: Engine, if_match: IfMatch, _: Nothing = None
 ) -> dict[str, Any]:
     """Within a day of its end."""
-    return _shown(engine.issuer.undo(key_id, by=by, if_match=if_match), response, engine)
+    return _changed(engine.issuer.undo(key_id, by=by, if_match=if_match), response, engine)
 
 
 def _grace(wish: RotationBody) -> timedelta:
@@ -166,14 +166,14 @@ def _minted(minted: Minted, response: Response, engine: Engine) -> dict[str, Any
     if minted.secret is None:
         response.status_code = 200
         response.headers["Idempotent-Replayed"] = "true"
-    _tag(minted.key, response)
-    return {"key": engine.present_with_secret(minted.key), "secret": minted.secret}
+    return {"key": _changed(minted.key, response, engine), "secret": minted.secret}
+
+
+def _changed(key: Key, response: Response, engine: Engine) -> dict[str, Any]:
+    response.headers["ETag"] = f'"{key.revision}"'
+    return engine.present_change(key)
 
 
 def _shown(key: Key, response: Response, engine: Engine) -> dict[str, Any]:
-    _tag(key, response)
-    return engine.present([key])[0]
-
-
-def _tag(key: Key, response: Response) -> None:
     response.headers["ETag"] = f'"{key.revision}"'
+    return engine.present([key])[0]

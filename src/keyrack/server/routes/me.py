@@ -28,4 +28,4 @@ def give_up(
 ) -> dict[str, Any]:
     """Final. With a secret that is being rotated out, it ends that secret alone."""
     request.state.key.require(ANY)
-    return engine.present([engine.issuer.give_up(by=by)])[0]
+    return engine.present_change(engine.issuer.give_up(by=by))
