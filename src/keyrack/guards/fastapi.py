@@ -19,9 +19,14 @@ from collections.abc import Callable, Iterable
 from functools import cached_property
 from typing import Annotated, Any, Unpack
 
-from fastapi import Depends, FastAPI
-from starlette.requests import HTTPConnection, Request
-from starlette.responses import Response
+try:
+    from fastapi import Depends, FastAPI
+    from starlette.requests import HTTPConnection, Request
+    from starlette.responses import Response
+except ModuleNotFoundError as missing:
+    raise ModuleNotFoundError(
+        "The guard for FastAPI needs `pip install 'keyrack[fastapi]'`.", name=missing.name
+    ) from None
 
 from keyrack.core.errors import ConfigurationError
 from keyrack.core.model import Access

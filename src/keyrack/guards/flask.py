@@ -18,8 +18,13 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Unpack
 
-from flask import Flask, Response, request
-from werkzeug.routing import Map, Rule
+try:
+    from flask import Flask, Response, request
+    from werkzeug.routing import Map, Rule
+except ModuleNotFoundError as missing:
+    raise ModuleNotFoundError(
+        "The guard for Flask needs `pip install 'keyrack[flask]'`.", name=missing.name
+    ) from None
 
 from keyrack.core.errors import ConfigurationError
 from keyrack.core.model import Access
