@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from fastapi import FastAPI
+from datetime import UTC, datetime
+from typing import Annotated
+
+from fastapi import FastAPI, Query
+from pydantic import BaseModel
 
 from bench.population import PEPPERS
 from keyrack import Verifier
@@ -13,6 +17,8 @@ from keyrack.server.front import Front
 from keyrack.server.hot import QUIET_PATHS
 from keyrack.server.wire import App, Receive, Scope, Send, answer, read_body
 from keyrack.settings import Settings
+
+_AT = datetime(2026, 1, 1, tzinfo=UTC)
 
 Headers = tuple[tuple[str, str], ...]
 
@@ -43,22 +49,41 @@ def constant_server(headers: Headers, body: bytes) -> App:
     return Front(constant, internal_app=constant, internal=None, quiet=QUIET_PATHS)
 
 
-def open_route() -> FastAPI:
-    """A small service."""
+class Line(BaseModel):
+    """A line of a log."""
+
+    at: datetime
+    text: str
+
+
+class Lines(BaseModel):
+    """An answer with a model, as most services have them."""
+
+    lines: list[Line]
+    next_cursor: str | None = None
+
+
+def open_service() -> FastAPI:
+    """A small service: the least route that there is, and one with a parameter and a response model."""
     app = FastAPI()
-    app.get("/logs")(needs("logs:read")(_logs))
+    app.get("/least")(needs("logs:read")(_least))
+    app.get("/lines")(needs("logs:read")(_lines))
     return app
 
 
-def guarded_route(store: str) -> FastAPI:
+def guarded_service(store: str) -> FastAPI:
     """The same service, guarded."""
-    app = open_route()
+    app = open_service()
     protect(app, Verifier.open(store, peppers=PEPPERS))
     return app
 
 
-async def _logs() -> dict[str, list[str]]:
+async def _least() -> dict[str, list[str]]:
     return {"lines": ["one", "two"]}
+
+
+async def _lines(limit: Annotated[int, Query(ge=1, le=100)] = 50) -> Lines:
+    return Lines(lines=[Line(at=_AT, text=f"line {number}") for number in range(limit)])
 
 
 async def _live(receive: Receive, send: Send) -> None:

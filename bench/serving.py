@@ -20,7 +20,8 @@ from keyrack.server.wire import App
 from keyrack.settings import Settings
 
 SERVER_CORE, CLIENT_CORE = 0, 1
-_TICK = os.sysconf("SC_CLK_TCK")
+TICK = 1 / os.sysconf("SC_CLK_TCK")
+"""Seconds that the kernel counts in."""
 
 MakeApp = Callable[..., App]
 
@@ -34,7 +35,7 @@ class Server(NamedTuple):
     def busy(self) -> float:
         """Seconds that its core has worked for it."""
         fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / _TICK
+        return (int(fields[11]) + int(fields[12])) * TICK
 
 
 @contextmanager

@@ -4,32 +4,33 @@ from __future__ import annotations
 
 import json
 import multiprocessing
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
-from itertools import chain
 from statistics import median, quantiles
 from typing import NamedTuple, Self
 
 from bench import load
-from bench.apps import Headers, constant_server, guarded_route, keyrack_server, open_route
+from bench.apps import Headers, constant_server, guarded_service, keyrack_server, open_service
 from bench.effort import Effort
 from bench.figures import Figure, Section, Spread, Target
 from bench.load import Exchange, Request, Served
 from bench.population import CALLER, SCOPES, text_of
 from bench.profile import of_app
-from bench.serving import CLIENT_CORE, MakeApp, Server, pin, serving
+from bench.serving import CLIENT_CORE, TICK, Server, pin, serving
 
 KEYS_IN_USE = 100
 CONNECTIONS, DEPTH = 8, 16
-VERIFY, FORWARD_AUTH, ROUTE = "POST /v1/verify", "/v1/forward-auth", "a guarded FastAPI route"
+VERIFY, FORWARD_AUTH = "POST /v1/verify", "/v1/forward-auth"
+LEAST = "the least FastAPI route, guarded"
+MODEL = "a FastAPI route with a parameter and a response model, guarded"
 TITLE = "Requests a second"
 HOW = (
     f"One worker of Uvicorn (uvloop, httptools, the options of `keyrack serve`) on one core, the client on "
     f"another: {CONNECTIONS} kept-alive connections with {DEPTH} requests under way on each, {KEYS_IN_USE} "
     "keys in turn, among 10,000. Beside it, by turns, the same server with a constant in the place of the "
     "hot paths, behind the same front: it receives the request, body included, reads nothing of it, and "
-    "sends an answer with the same headers and a body of the same length. For the route: a small FastAPI "
+    "sends an answer with the same headers and a body of the same length. The routes: a small FastAPI "
     "service with the guard and without. Every answer is checked; an error ends the measurement. The "
     "processor's time is that of the server's process by the kernel's count. Percentiles: "
     f"{CONNECTIONS} connections, one request at a time on each."
@@ -75,32 +76,27 @@ class Turn(NamedTuple):
 
 def measure(store: str, effort: Effort) -> Section:
     """All of it, on the store at this URL."""
-    hot = {VERIFY: _verify_requests(), FORWARD_AUTH: _forward_auth_requests()}
     with Client() as client:
         figures = [
-            *chain.from_iterable(_hot_path(client, store, *each, effort) for each in hot.items()),
-            *_route(client, store, effort),
+            *_hot_path(client, store, VERIFY, effort),
+            *_hot_path(client, store, FORWARD_AUTH, effort),
+            *_routes(client, store, effort),
         ]
     return Section(TITLE, HOW, figures, _profile(store, figures))
 
 
 def _profile(store: str, figures: Sequence[Figure]) -> list[str]:
     """Where the time goes within the applications that miss their target."""
-    apps: dict[str, tuple[MakeApp, Callable[[], list[Request]]]] = {
-        VERIFY: (keyrack_server, _verify_requests),
-        FORWARD_AUTH: (keyrack_server, _forward_auth_requests),
-        ROUTE: (guarded_route, _route_requests),
-    }
     lines = []
-    for name, (make, requests) in apps.items():
+    for name, requests in _requests().items():
         if any(figure.is_met is False for figure in figures if figure.name.startswith(name)):
-            lines += [name, *of_app(make(store), requests())]
+            make = guarded_service if name in (LEAST, MODEL) else keyrack_server
+            lines += [name, *of_app(make(store), requests)]
     return lines
 
 
-def _hot_path(
-    client: Client, store: str, name: str, requests: Sequence[Request], effort: Effort
-) -> list[Figure]:
+def _hot_path(client: Client, store: str, name: str, effort: Effort) -> list[Figure]:
+    requests = _requests()[name]
     with serving(keyrack_server, store) as server:
         ours = Side(server, client.probe(server, requests))
         with serving(constant_server, *_shape(ours.exchanges[0].answer)) as beside:
@@ -109,12 +105,15 @@ def _hot_path(
             return _compared(client, name, ours, constant, effort, Target("≥", 0.7))
 
 
-def _route(client: Client, store: str, effort: Effort) -> list[Figure]:
-    requests = _route_requests()
-    with serving(guarded_route, store) as guarded, serving(open_route) as unguarded:
-        ours = Side(guarded, client.probe(guarded, requests))
-        beside = Side(unguarded, client.probe(unguarded, requests))
-        return _compared(client, ROUTE, ours, beside, effort, Target("≥", 0.9))
+def _routes(client: Client, store: str, effort: Effort) -> list[Figure]:
+    figures = []
+    with serving(guarded_service, store) as guarded, serving(open_service) as unguarded:
+        for name in (LEAST, MODEL):
+            requests = _requests()[name]
+            ours = Side(guarded, client.probe(guarded, requests))
+            beside = Side(unguarded, client.probe(unguarded, requests))
+            figures += _compared(client, name, ours, beside, effort, Target("≥", 0.9))
+    return figures
 
 
 def _compared(
@@ -133,7 +132,8 @@ def _compared(
 def _turn(client: Client, side: Side, effort: Effort) -> Turn:
     busy_before = side.server.busy()
     served = client.flood(side, effort.web_seconds, depth=DEPTH)
-    return Turn(served.answers / served.seconds, (side.server.busy() - busy_before) / served.answers)
+    busy = max(side.server.busy() - busy_before, TICK)
+    return Turn(served.answers / served.seconds, busy / served.answers)
 
 
 def _percentiles(client: Client, name: str, ours: Side, beside: Side, effort: Effort) -> list[Figure]:
@@ -153,32 +153,23 @@ def _figure(
     return Figure(name, unit, ours, beside, Spread.of([one / other for one, other in pairs]), target)
 
 
-def _verify_requests() -> list[Request]:
-    caller = text_of(CALLER)
-    return [
-        _post(
-            "/v1/verify",
-            caller,
-            {"key": text, "scopes": [SCOPES[0]]},
-            f'"valid":true,"code":"ok","key_id":"{text[8:20]}"',
-        )
-        for text in _texts()
-    ]
-
-
-def _forward_auth_requests() -> list[Request]:
+def _requests() -> dict[str, list[Request]]:
+    """What is asked of each, by every key in use."""
+    texts = [text_of(number) for number in range(1, KEYS_IN_USE + 1)]
+    scope, caller = SCOPES[0], text_of(CALLER)
     told = "X-Forwarded-Method: GET\r\nX-Forwarded-Host: logs.example\r\nX-Forwarded-Uri: /lines\r\n"
-    return [
-        Request(
-            _get(f"/v1/forward-auth?scope={SCOPES[0]}", text, told),
-            f"x-keyrack-key-id: {text[8:20]}\r\n".encode(),
-        )
-        for text in _texts()
-    ]
-
-
-def _route_requests() -> list[Request]:
-    return [Request(_get("/logs", text), b'{"lines":["one","two"]}') for text in _texts()]
+    return {
+        VERIFY: [
+            _post("/v1/verify", caller, {"key": text, "scopes": [scope]}, f'"key_id":"{text[8:20]}"')
+            for text in texts
+        ],
+        FORWARD_AUTH: [
+            _get(f"/v1/forward-auth?scope={scope}", text, f"x-keyrack-key-id: {text[8:20]}", told)
+            for text in texts
+        ],
+        LEAST: [_get("/least", text, '{"lines":["one","two"]}') for text in texts],
+        MODEL: [_get("/lines?limit=2", text, '"text":"line 1"') for text in texts],
+    }
 
 
 def _post(path: str, caller: str, body: object, mark: str) -> Request:
@@ -190,8 +181,9 @@ def _post(path: str, caller: str, body: object, mark: str) -> Request:
     return Request(head.encode() + data, mark.encode())
 
 
-def _get(path: str, text: str, more: str = "") -> bytes:
-    return f"GET {path} HTTP/1.1\r\nHost: {load.HOST}\r\nAuthorization: Bearer {text}\r\n{more}\r\n".encode()
+def _get(path: str, text: str, mark: str, more: str = "") -> Request:
+    head = f"GET {path} HTTP/1.1\r\nHost: {load.HOST}\r\nAuthorization: Bearer {text}\r\n{more}\r\n"
+    return Request(head.encode(), mark.encode())
 
 
 def _shape(answer: bytes) -> tuple[Headers, bytes]:
@@ -199,7 +191,3 @@ def _shape(answer: bytes) -> tuple[Headers, bytes]:
     head, _, body = answer.partition(b"\r\n\r\n")
     lines = [line.decode().partition(": ") for line in head.split(b"\r\n")[1:]]
     return tuple((name, value) for name, _, value in lines), body
-
-
-def _texts() -> list[str]:
-    return [text_of(number) for number in range(1, KEYS_IN_USE + 1)]
