@@ -27,8 +27,8 @@ def surroundings(settings: Mapping[str, str]) -> dict[str, str]:
     return {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT / "src"), **settings}
 
 
-def command() -> list[str]:
-    return [str(Path(sys.executable).with_name("keyrack")), "serve"]
+def command(*options: str) -> list[str]:
+    return [str(Path(sys.executable).with_name("keyrack")), "serve", *options]
 
 
 def eventually(true: Callable[[], Any], *, within: float = PATIENCE_SECONDS, every: float = 0.02) -> Any:
@@ -108,10 +108,10 @@ class Running:
         self._listening.set()
 
 
-def start(settings: Mapping[str, str], folder: Path) -> Running:
+def start(settings: Mapping[str, str], folder: Path, *options: str) -> Running:
     """A server in a process group of its own; the caller ends it."""
     process = subprocess.Popen(
-        command(),
+        command(*options),
         env=surroundings(settings),
         cwd=folder,
         stdout=subprocess.PIPE,
@@ -123,9 +123,9 @@ def start(settings: Mapping[str, str], folder: Path) -> Running:
 
 
 @contextmanager
-def serving(settings: Mapping[str, str], folder: Path) -> Iterator[Running]:
+def serving(settings: Mapping[str, str], folder: Path, *options: str) -> Iterator[Running]:
     """A server that answers; every process of it has ended when this is left."""
-    running = start({"KEYRACK_PORT": "0", **settings}, folder)
+    running = start({"KEYRACK_PORT": "0", **settings}, folder, *options)
     try:
         running.wait_until_it_serves()
         yield running

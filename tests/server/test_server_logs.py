@@ -51,7 +51,8 @@ def secrets(running: Running, store: Founded) -> set[str]:
                 holder.get("/v1/me")
                 holder.get(f"/v1/keys/{text}")
                 holder.post("/v1/keys", json={"name": text, "metadata": {"password": LATER_SECRETS[0]}})
-                holder.get("/v1/forward-auth?scope=logs:read", headers={"x-forwarded-uri": f"/x?key={text}"})
+                for uri in (f"/x?key={text}", f"/hooks/{text}"):
+                    holder.get("/v1/forward-auth?scope=logs:read", headers={"x-forwarded-uri": uri})
             root("GET", f"/v1/keys/{text}?api_key={text}&token={text}")
             root("GET", f"/{text}")
             root("PATCH", f"/v1/keys/{key['id']}", {text: 1, "name": 7})
@@ -61,7 +62,10 @@ def secrets(running: Running, store: Founded) -> set[str]:
             send(running.url, head("GET", f"/{text}\x01", [("x", text)]))
             send(running.url, head("GET", "/v1/me", [("x-request-id", text)]))
         root("POST", f"/v1/keys/{key['id']}/revoke")
-    eventually(lambda: "revoked" in running.output or '"denied"' in running.output)
+    for _ in range(20):  # a connection each, so that every worker writes what it has noted before
+        with running.client(rotated) as holder:
+            assert holder.get("/v1/me").status_code == 401
+    eventually(lambda: sum(one["denial"]["reason"] == "revoked" for one in running.logged("denied")) == 20)
     return used
 
 

@@ -157,6 +157,16 @@ class TestTwoWorkers:
             eventually(lambda: log_number() >= head, within=10)
 
 
+def test_workers_are_told_what_the_command_line_says(own: Founded, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    options = ("--store", own.url, "--workers", "2", "--host", "127.0.0.1", "--port", "0")
+    with serving({"KEYRACK_PEPPERS": PEPPERS}, home, *options) as running:
+        workers(tmp_path / "keyrack.db", 2)
+        with running.client(own.root) as client:
+            assert client.get("/v1/me").status_code == 200
+
+
 def test_a_worker_that_cannot_start_says_why_and_the_others_serve_on(own: Founded, tmp_path: Path) -> None:
     policy = tmp_path / "policy.toml"
     policy.write_text('environments = ["live"]')
