@@ -39,6 +39,7 @@ _HEADERS = {
     "401": {"WWW-Authenticate": {"schema": {"type": "string"}}},
     "429": {"Retry-After": {"description": "Seconds", "schema": {"type": "integer"}}},
 }
+_TAGGED = frozenset({"KeyView", "MintedView", "TenantView"})
 _ETAG = {"ETag": {"description": "The revision", "schema": {"type": "string", "pattern": '^"[0-9]+"$'}}}
 
 
@@ -78,23 +79,14 @@ def _complete_operation(operation: dict[str, Any], method: str, path: str, acces
     operation["responses"].pop("422", None)
     for parameter in operation.get("parameters", ()):
         _complete_parameter(parameter)
-    for status, answer in operation["responses"].items():
-        _complete_success(answer, status, operation)
-    _add_problems(operation, _ANY)
-    if access is OPEN:
-        return
-    operation["security"] = _SECURITY
+    problems = _problems(operation, method, path, access)
+    for answer in operation["responses"].values():
+        _complete_answer(answer, operation["summary"])
+    _add_problems(operation["responses"], problems)
+    if access is not OPEN:
+        operation["security"] = _SECURITY
     if isinstance(access, Access):
         operation["x-required-scopes"] = list(access.scopes)
-    _add_problems(operation, _GUARDED)
-    if "{" in path or "MintBody" in str(operation.get("requestBody")):
-        _add_problems(operation, _NAMED)
-    if "requestBody" in operation:
-        _add_problems(operation, _BODIED)
-    if method != "get" and operation["tags"][0] not in hot_document.TAGS:
-        _add_problems(operation, _CHANGED)
-    if "'if-match'" in str(operation.get("parameters")):
-        _add_problems(operation, _CONDITIONAL)
 
 
 def _complete_parameter(parameter: dict[str, Any]) -> None:
@@ -105,13 +97,28 @@ def _complete_parameter(parameter: dict[str, Any]) -> None:
         parameter.setdefault("description", options[0].get("description", ""))
 
 
-def _complete_success(answer: dict[str, Any], status: str, operation: dict[str, Any]) -> None:
+def _problems(operation: dict[str, Any], method: str, path: str, access: object) -> dict[str, str]:
+    """How an operation can fail, by status: by what it is and takes, and by what its route says itself."""
+    found = dict(_ANY)
+    if access is not OPEN:
+        found |= _GUARDED
+    if "{" in path:
+        found |= _NAMED
+    if "requestBody" in operation:
+        found |= _BODIED
+    if method != "get" and operation["tags"][0] not in hot_document.TAGS:
+        found |= _CHANGED
+    if any(parameter["name"] == "if-match" for parameter in operation.get("parameters", ())):
+        found |= _CONDITIONAL
+    said = {status: one["description"] for status, one in operation["responses"].items() if status >= "400"}
+    return found | said
+
+
+def _complete_answer(answer: dict[str, Any], summary: str) -> None:
     if answer["description"] == "Successful Response":
-        answer["description"] = operation["summary"]
-    shows_one = any(
-        f"/{name}'" in str(answer.get("content")) for name in ("KeyView", "MintedView", "TenantView")
-    )
-    if shows_one:
+        answer["description"] = summary
+    shown = answer.get("content", {}).get("application/json", {}).get("schema", {}).get("$ref", "")
+    if shown.rpartition("/")[2] in _TAGGED:
         answer["headers"] = _ETAG
 
 
@@ -121,12 +128,10 @@ def _operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, 
             yield method, path, operation
 
 
-def _add_problems(operation: dict[str, Any], answers: dict[str, str]) -> None:
+def _add_problems(answers: dict[str, Any], problems: dict[str, str]) -> None:
     """Add problem documents to the answers of an operation, beside what else it gives at that status."""
     problem = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
-    for status, description in answers.items():
-        known = operation["responses"].get(status, {"description": description})
-        answer = {**known, "content": {**known.get("content", {}), **problem}}
-        operation["responses"][status] = answer | (
-            {"headers": _HEADERS[status]} if status in _HEADERS else {}
-        )
+    for status, description in problems.items():
+        known = answers.get(status, {"description": description})
+        headers = {"headers": _HEADERS[status]} if status in _HEADERS else {}
+        answers[status] = {**known, "content": {**known.get("content", {}), **problem}, **headers}

@@ -19,7 +19,14 @@ async def livez() -> Response:
     return Response(status_code=200)
 
 
-@router.get("/readyz", response_model=ReadinessView, summary="Whether decisions can be made")
+@router.get(
+    "/readyz",
+    response_model=ReadinessView,
+    responses={
+        503: {"model": ReadinessView, "description": "They cannot; on the internal listener with why"}
+    },
+    summary="Whether decisions can be made",
+)
 async def readyz(request: Request, response: Response) -> dict[str, Any]:
     """503 while they cannot, with what is wrong."""
     state = readiness(request.app.state.verifier)
@@ -27,7 +34,12 @@ async def readyz(request: Request, response: Response) -> dict[str, Any]:
     return state
 
 
-@router.get("/metrics", response_class=Response, summary="Metrics in Prometheus' format")
+@router.get(
+    "/metrics",
+    response_class=Response,
+    responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
+    summary="Metrics in Prometheus' format",
+)
 def metrics(request: Request) -> Response:
     """Summed over the workers."""
     return Response(request.app.state.metrics.text(), media_type=CONTENT_TYPE)

@@ -27,8 +27,12 @@ REPLAYED: dict[int | str, dict[str, Any]] = {
     200: {"model": MintedView, "description": "Done before with this Idempotency-Key; `secret` is null"}
 }
 
+NO_TENANT: dict[int | str, dict[str, Any]] = {404: {"description": "There is no tenant of this id"}}
 
-@router.post("", status_code=201, response_model=MintedView, responses=REPLAYED, summary="Mint a key")
+
+@router.post(
+    "", status_code=201, response_model=MintedView, responses=REPLAYED | NO_TENANT, summary="Mint a key"
+)
 def mint(
     wish: MintBody, response: Response, by: By, engine: Engine, once: OnceHeader, raw: RawBody
 ) -> dict[str, Any]:
