@@ -23,10 +23,14 @@ from keyrack.core.scopes import covers
 from keyrack.issuer import Minted
 from keyrack.stores.counters import MemoryCounters, Spend
 
-POLICY = Policy(prefixes=("kr", "ci"), roles={"reader": ("*:read", "keys:manage")})
+POLICY = Policy(
+    prefixes=("kr", "ci"),
+    roles={"reader": ("*:read", "keys:manage")},
+    limits=(Limit("m", 4, 10),),
+)
 EVERYWHERE = Access(environments=("live", "test"), prefixes=("kr", "ci"))
 ROUTES = [f"{path}:{action}" for path in ("a", "b", "a/b") for action in ("read", "write")]
-ROUTES += ["keys:manage", "owners:assign", "tenants:manage", "environments:assign"]
+ROUTES += ["keys:manage", "owners:assign", "tenants:manage", "environments:assign", "limits:assign"]
 PLACES = [ip_address(text) for text in ("10.0.0.1", "10.1.0.1", "192.0.2.7", "2001:db8::1", "2001:db9::1")]
 HOUR = timedelta(hours=1)
 
@@ -77,12 +81,13 @@ class Worth:
         )
 
 
-def worth(key: Key, scopes: tuple[str, ...]) -> Worth:
+def worth(key: Key, scopes: tuple[str, ...], *, free: bool) -> Worth:
+    """Free of the default limits, or held by them where it has none of its own by that name."""
+    own = {one.name for one in key.limits}
+    limits = [*key.limits, *(one for one in POLICY.limits if one.name not in own and not free)]
     counters, units, passed = MemoryCounters(), [], 0
     for second in range(20):
-        while (
-            passed < 100 and counters.take([Spend(one.name, one, 1) for one in key.limits], 1e9 + second).ok
-        ):
+        while passed < 100 and counters.take([Spend(one.name, one, 1) for one in limits], 1e9 + second).ok:
             passed += 1
         units.append(passed)
     return Worth(
@@ -184,7 +189,8 @@ class Holders(RuleBasedStateMachine):
         event(work)
         giver = by.key
         assert giver is not None
-        assert worth(key, key.scopes).within(worth(giver, by.scopes))
+        free = covers(by.scopes, "limits:assign")
+        assert worth(key, key.scopes, free=free).within(worth(giver, by.scopes, free=free))
         assert key.tenant == giver.tenant or covers(by.scopes, "tenants:manage")
         assert key.owner == giver.owner or covers(by.scopes, "owners:assign")
         here = (giver.prefix, giver.environment)

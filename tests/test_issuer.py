@@ -316,3 +316,17 @@ def test_keys_from_the_environment_are_changed_there(monkeypatch: pytest.MonkeyP
         works += [lambda: bed.issuer.revoke(by.key.id, by=OPERATOR)]  # type: ignore[union-attr]
         assert {refusal(work) for work in works} == {"unsupported_store"}
         assert bed.verdict(text, "a:b") == "ok"
+
+
+def test_no_key_lifts_the_default_limit_from_itself_or_from_what_it_makes() -> None:
+    with opened(policy=Policy(limits=(Limit("requests", 3, 60),))) as bed:
+        minted, text = bed.mint("keys:manage", "a:b")
+        by = bed.authority(text)
+        wide = [Limit("requests", 10**6, 1)]
+        assert refusal(bed.mint, "a:b", limits=wide, by=by) == "insufficient_scope"
+        assert refusal(bed.issuer.update, minted.key.id, {"limits": wide}, by=by) == "insufficient_scope"
+        _, child = bed.mint("a:b", by=by)
+        assert [bed.verdict(child) for _ in range(4)] == ["ok", "ok", "ok", "rate"]
+        assert refusal(bed.mint, "a:b", limits=wide) is None
+        _, root = bed.mint("*:*")
+        assert refusal(bed.mint, "a:b", limits=wide, by=bed.authority(root)) is None

@@ -59,7 +59,7 @@ class Issuer:
             drawn = drafted(wish, key_id=new_id(), by=by, policy=self._policy, now=self._now())
             text = _text(drawn)
             key = replace(drawn, versions=(self._secret(text, 1),), ending=text[-4:])
-            authority.check_grant(giver, key)
+            self._check_grant(giver, key)
             _require_tenant(draft, key.tenant)
             self._require_unique(draft, key, wish.unique)
             facts = {"name": key.name, "owner": key.owner, "scopes": key.scopes, "preset": key.preset}
@@ -173,7 +173,7 @@ class Issuer:
             text = _text(key)
             versions = self._rotated(key, text, grace, compromised=compromised, force=force)
             rotated = self._stamped(replace(key, versions=versions, ending=text[-4:]))
-            authority.check_grant(giver, rotated)
+            self._check_grant(giver, rotated)
             facts = {"version": versions[-1].number, "grace_seconds": int(grace.total_seconds())}
             if compromised:
                 facts["compromised"] = True
@@ -255,7 +255,7 @@ class Issuer:
             key = self._changeable(draft, key_id, giver, if_match)
             after = changed(key)
             if grants:
-                authority.check_grant(giver, after)
+                self._check_grant(giver, after)
             if after.owner != key.owner:
                 # To one's own name, too: with a new secret it would be the other owner's key in one's hand.
                 giver.require(authority.ASSIGN_OWNERS)
@@ -281,6 +281,9 @@ class Issuer:
         if key.status is Status.REVOKED:
             raise Conflict("This key was revoked for good; mint another.", code="key_revoked")
         return key
+
+    def _check_grant(self, giver: Authority, after: Key) -> None:
+        authority.check_grant(giver, after, defaults=self._policy.limits)
 
     def _rotated(
         self, key: Key, text: str, grace: timedelta, *, compromised: bool, force: bool

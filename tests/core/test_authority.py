@@ -26,6 +26,7 @@ from hypothesis import strategies as st
 from keyrack.core import authority
 from keyrack.core.authority import (
     ASSIGN_ENVIRONMENTS,
+    ASSIGN_LIMITS,
     ASSIGN_OWNERS,
     MANAGE_KEYS,
     MANAGE_TENANTS,
@@ -308,3 +309,41 @@ def test_a_dated_secret_changes_nothing_of_its_own_key(proved: Secret, now: Secr
         return
     with pytest.raises(SecretDated):
         check_own(by, own, NOW)
+
+
+DEFAULTS = (Limit("requests", 60, 60),)
+
+
+@pytest.mark.parametrize(
+    ("held", "given_away", "right"),
+    [
+        ((), (), True),
+        ((), (Limit("requests", 60, 60),), True),
+        ((), (Limit("requests", 61, 60),), False),
+        ((), (Limit("other", 10**9, 1),), True),
+        ((Limit("requests", 90, 60),), (), True),
+        ((Limit("requests", 90, 60),), (Limit("requests", 90, 60),), True),
+        ((Limit("requests", 90, 60),), (Limit("requests", 91, 60),), False),
+        ((Limit("requests", 30, 60),), (), False),
+    ],
+)
+def test_a_default_limit_is_held_and_not_given_away_wider(
+    held: tuple[Limit, ...], given_away: tuple[Limit, ...], right: bool
+) -> None:
+    """Naming a limit like the default takes its place, so the name alone would lift it."""
+    holder = a_holder(limits=held)
+    child = replace(holder, limits=given_away)
+    if right:
+        check_grant(of(holder), child, defaults=DEFAULTS)
+        return
+    with pytest.raises(NotHeld) as error:
+        check_grant(of(holder), child, defaults=DEFAULTS)
+    assert error.value.details == {"not_held": ["limits"]}
+
+
+def test_who_may_assign_limits_is_held_by_its_own_ones_alone() -> None:
+    holder = a_holder(limits=(), scopes=("logs:*", ASSIGN_LIMITS))
+    child = replace(holder, limits=(Limit("requests", 10**9, 1),))
+    check_grant(of(holder), child, defaults=DEFAULTS)
+    with pytest.raises(NotHeld):
+        check_grant(of(replace(holder, limits=DEFAULTS)), child, defaults=DEFAULTS)

@@ -8,18 +8,21 @@ therefore wider than any value.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from keyrack.core import scopes as algebra
 from keyrack.core.errors import NotHeld, SecretDated
 from keyrack.core.model import DEFAULT_TENANT, Allowed, Key, Limit, Network, Secret
+from keyrack.core.policy import with_defaults
 
 MANAGE_KEYS = "keys:manage"
 MANAGE_TENANTS = "tenants:manage"
 ASSIGN_OWNERS = "owners:assign"
 ASSIGN_ENVIRONMENTS = "environments:assign"
+ASSIGN_LIMITS = "limits:assign"
+"""To give limits in the place of the policy's defaults."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@-]{0,99}")
 
 
@@ -83,14 +86,18 @@ class Authority:
             raise NotHeld([scope])
 
 
-def check_grant(by: Authority, after: Key) -> None:
-    """Refuse a key, as it would be afterwards, that is wider than its giver. Raises NotHeld."""
+def check_grant(by: Authority, after: Key, *, defaults: Sequence[Limit] = ()) -> None:
+    """Refuse a key, as it would be afterwards, that is wider than its giver. Raises NotHeld.
+
+    `defaults` are the policy's limits: whoever has no limit of that name has the default one, and
+    needs `limits:assign` to give a wider one in its place.
+    """
     not_held = list(algebra.missing(by.grants, after.scopes))
     if not by.reaches(after.tenant):
         not_held.append(MANAGE_TENANTS)
     holder = by.key
     if holder is not None:
-        not_held += _wider_than(holder, after, by)
+        not_held += _wider_than(holder, after, by, () if by.holds(ASSIGN_LIMITS) else defaults)
     if not_held:
         raise NotHeld(not_held)
 
@@ -105,7 +112,7 @@ def check_own(by: Authority, key: Key, now: datetime) -> None:
         raise SecretDated("This secret is being rotated out; use the key's newest one to change the key.")
 
 
-def _wider_than(holder: Key, after: Key, by: Authority) -> list[str]:
+def _wider_than(holder: Key, after: Key, by: Authority, defaults: Sequence[Limit]) -> list[str]:
     names = []
     if after.owner != holder.owner and not by.holds(ASSIGN_OWNERS):
         names.append(ASSIGN_OWNERS)
@@ -116,7 +123,9 @@ def _wider_than(holder: Key, after: Key, by: Authority) -> list[str]:
         names.append("networks")
     if holder.expires_at and (after.expires_at is None or after.expires_at > holder.expires_at):
         names.append("expires_at")
-    if not all(any(_as_tight(one, limit) for one in after.limits) for limit in holder.limits):
+    given = with_defaults(after.limits, defaults)
+    held = with_defaults(holder.limits, defaults)
+    if not all(any(_as_tight(one, limit) for one in given) for limit in held):
         names.append("limits")
     if holder.credits is not None and after.credits != holder.credits:
         names.append("credits")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -46,6 +46,12 @@ class Policy:
             raise ConfigurationError(SETTING, f"is not a policy in TOML: {error}.") from None
         except ValidationFailed as error:
             raise ConfigurationError(SETTING, f"{error.detail} {error.details['fields']}") from None
+
+
+def with_defaults(own: Sequence[Limit], defaults: Sequence[Limit]) -> tuple[Limit, ...]:
+    """The limits that hold for a key: its own, and the defaults of whose name it has none."""
+    named = {limit.name for limit in own}
+    return (*own, *(limit for limit in defaults if limit.name not in named))
 
 
 def _members(table: Mapping[str, Any]) -> dict[str, Any]:

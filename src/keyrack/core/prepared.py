@@ -13,7 +13,7 @@ from keyrack.core import scopes as algebra
 from keyrack.core.checks import Charge, Proved, Rule, rules_for
 from keyrack.core.model import Allowed, Key, Tenant
 from keyrack.core.peppers import Mac, Peppers
-from keyrack.core.policy import Policy
+from keyrack.core.policy import Policy, with_defaults
 
 Known = tuple[bytes, Proved | None]
 """The digest of a version, and what whoever has its text has proved."""
@@ -126,8 +126,7 @@ def _within_role(key: Key, policy: Policy) -> tuple[str, ...]:
 
 def _charges(key: Key, tenant: Tenant | None, policy: Policy) -> tuple[Charge, ...]:
     """The key's own limits, the policy's where it has none by that name, and its tenant's."""
-    named = {limit.name for limit in key.limits}
-    own = (*key.limits, *(limit for limit in policy.limits if limit.name not in named))
+    own = with_defaults(key.limits, policy.limits)
     shared = tenant.limits if tenant else ()
     return (
         *(Charge(f"key/{key.id}/{limit.name}", limit) for limit in own),
