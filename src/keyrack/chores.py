@@ -40,24 +40,25 @@ class Chore:
         self._work = work
         self._every = every
         self._due_at = 0.0
-        self._is_done = True
+        self.trouble: str | None = None
+        """Why the last attempt failed, in one sentence; None when it did not."""
 
     def attempt(self) -> bool:
         """Do it if it is due; False while its last attempt failed."""
         if steady() >= self._due_at:
-            self._is_done = self._try()
-            self._due_at = steady() + (self._every if self._is_done else min(self._every, RETRY_SECONDS))
-        return self._is_done
+            self.trouble = self._try()
+            self._telling.tell(self.trouble)
+            again = self._every if self.trouble is None else min(self._every, RETRY_SECONDS)
+            self._due_at = steady() + again
+        return self.trouble is None
 
     def hurry(self) -> None:
         """Make it due now."""
         self._due_at = 0.0
 
-    def _try(self) -> bool:
+    def _try(self) -> str | None:
         try:
             self._work()
         except KeyrackError as error:
-            self._telling.tell(error.detail)
-            return False
-        self._telling.tell(None)
-        return True
+            return error.detail
+        return None

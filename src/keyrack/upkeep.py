@@ -134,6 +134,8 @@ class Upkeep:
         # A node that cannot say that it lives must not confirm: nobody would wait for it.
         if self._renewal.attempt():
             self._follow()
+        else:
+            self._follower.leave_unconfirmed(self._renewal.trouble)
         for chore in self._others:
             chore.attempt()
 

@@ -56,11 +56,14 @@ def test_refusals_are_read_back_with_their_reason_and_operation(house: House) ->
     for _ in range(3):
         house.caller("kr_live_nonsense", peer="192.0.2.9")("GET", f"/v1/keys/{house.root_id}")
     house.flush()
-    by_reason = {one["reason"]: one for one in house.root("GET", "/v1/denials").json()["data"]}
+    found = house.root("GET", "/v1/denials").json()["data"]
+    by_reason = {one["reason"]: one for one in found}
     scope, malformed = by_reason["scope"], by_reason["malformed"]
+    # They are merged a flush, and the server's own may come between two of them.
+    times = sum(one["times"] for one in found if one["reason"] == "malformed")
     assert (scope["operation"], scope["caller"], scope["times"]) == ("POST /v1/keys", "ada", 1)
     assert (malformed["operation"], malformed["address"]) == ("GET /v1/keys/{key_id}", "192.0.2.9")
-    assert (malformed["times"], malformed["key_id"], malformed["code"]) == (3, None, "invalid_credentials")
+    assert (times, malformed["key_id"], malformed["code"]) == (3, None, "invalid_credentials")
 
 
 def test_refusals_are_read_in_pages_and_by_tenant(house: House) -> None:

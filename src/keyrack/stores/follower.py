@@ -84,6 +84,12 @@ class Follower:
                 self.confirmed_at, self.trouble = min(sent, self.announced_at), None
             return self.trouble is None
 
+    def leave_unconfirmed(self, why: str | None) -> None:
+        """Keep why there is no poll now; what is already refused keeps its own reason."""
+        with self._turn:
+            if not self._refused:
+                self.trouble = why
+
     def abandon(self, why: str) -> None:
         """Decide nothing from this replica any more."""
         self._refused, self.trouble = True, why
