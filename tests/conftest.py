@@ -6,10 +6,11 @@ import os
 from collections.abc import Iterator
 
 import pytest
-from engine_bed import STORES, Bed, opened
+from engine_bed import FOREIGN, POLICY, STATIC, STORES, Bed, opened
 from hypothesis import HealthCheck, settings
 from leak_watch import LeakWatch
 
+from keyrack import Policy
 from keyrack.core import credential
 
 settings.register_profile(
@@ -68,4 +69,12 @@ def bed(request: pytest.FixtureRequest) -> Iterator[Bed]:
 def memory() -> Iterator[Bed]:
     """A whole engine in memory."""
     with opened() as one:
+        yield one
+
+
+@pytest.fixture
+def static(monkeypatch: pytest.MonkeyPatch) -> Iterator[Bed]:
+    """A store in memory with a foreign key in it, and minted ones beside it."""
+    monkeypatch.setenv("BOT_KEY", FOREIGN)
+    with opened(policy=Policy(presets=POLICY.presets), static=STATIC) as one:
         yield one

@@ -10,10 +10,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from keyrack import Access, Allowed, Authority, Denied, Issuer, Policy, Verifier, Wish
+from keyrack import Access, Allowed, Authority, Denied, Issuer, Policy, StaticKeys, Verifier, Wish
+from keyrack.core.credential import checksum
 from keyrack.core.errors import KeyrackError
 from keyrack.core.events import EventKind, open_entry
-from keyrack.core.model import Key
+from keyrack.core.model import Key, Limit
 from keyrack.issuer import Minted
 from keyrack.stores.opened import Stores
 from keyrack.stores.protocols import Excerpt
@@ -22,6 +23,14 @@ from keyrack.testing import PEPPERS, FixedClock
 
 OPERATOR = Authority.operator("tests")
 STORES = ("memory", "sqlite")
+POLICY = Policy(
+    presets={"reader": ("logs:read",)},
+    roles={"reader": ("*:read",)},
+    limits=(Limit("requests", 3, 60),),
+)
+FOREIGN = "nT3kQz0yV5mX8bL1pR7wJ2hF9cD4gS6aE0uI5oYtKrM="
+STATIC = StaticKeys({"bot": ("BOT_KEY", "reader")})
+"""Of one caller, whose key is FOREIGN once BOT_KEY holds it."""
 
 
 class Bed:
@@ -115,3 +124,9 @@ def operations(issuer: Any, key_id: str, by: Authority = OPERATOR, **options: An
         lambda: issuer.abort(key_id, by=by, **options),
         lambda: issuer.undo(key_id, by=by, **options),
     ]
+
+
+def other(text: str) -> str:
+    """A text of the same key with another secret, whose checksum is right."""
+    changed = text[:-7] + ("A" if text[-7] != "A" else "B")
+    return changed + checksum(changed.encode())

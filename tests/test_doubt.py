@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from engine_bed import OPERATOR, Bed, opened
+from engine_bed import FOREIGN, OPERATOR, POLICY, STATIC, Bed, opened, other
 
-from keyrack import Access, Allowed, Denied, Issuer, Policy, Reason, StaticKeys, Verifier, Wish
-from keyrack.core.credential import checksum, write
+from keyrack import Access, Allowed, Denied, Issuer, Reason, Verifier, Wish
+from keyrack.core.credential import write
 from keyrack.core.errors import ConfigurationError, Unavailable
 from keyrack.core.events import Event, EventKind
-from keyrack.core.model import Limit
 from keyrack.core.peppers import Peppers
 from keyrack.founding import found
 from keyrack.stores.counters import MemoryCounters, Spend, Taken
@@ -25,24 +24,6 @@ from keyrack.stores.opened import Stores
 from keyrack.stores.protocols import Listing
 from keyrack.stores.urls import beside, open_stores
 from keyrack.testing import PEPPERS, FixedClock
-
-POLICY = Policy(
-    presets={"reader": ("logs:read",)},
-    roles={"reader": ("*:read",)},
-    limits=(Limit("requests", 3, 60),),
-)
-
-
-FOREIGN = "nT3kQz0yV5mX8bL1pR7wJ2hF9cD4gS6aE0uI5oYtKrM="
-
-
-STATIC = StaticKeys({"bot": ("BOT_KEY", "reader")})
-
-
-def other(text: str) -> str:
-    """A text of the same key with another secret, whose checksum is right."""
-    changed = text[:-7] + ("A" if text[-7] != "A" else "B")
-    return changed + checksum(changed.encode())
 
 
 class TestDoubt:

@@ -6,27 +6,14 @@ from collections.abc import Sequence
 from ipaddress import ip_address
 
 import pytest
-from engine_bed import OPERATOR, Bed, opened
+from engine_bed import OPERATOR, POLICY, Bed, opened, other
 
 from keyrack import Access, Denied, Policy, Reason
 from keyrack.core.checks import Charge
-from keyrack.core.credential import checksum
 from keyrack.core.errors import Unavailable
 from keyrack.core.model import Limit
 from keyrack.spending import Spender, neighbourhood
 from keyrack.stores.counters import MemoryCounters, Spend, Taken
-
-POLICY = Policy(
-    presets={"reader": ("logs:read",)},
-    roles={"reader": ("*:read",)},
-    limits=(Limit("requests", 3, 60),),
-)
-
-
-def other(text: str) -> str:
-    """A text of the same key with another secret, whose checksum is right."""
-    changed = text[:-7] + ("A" if text[-7] != "A" else "B")
-    return changed + checksum(changed.encode())
 
 
 class TestLimits:

@@ -9,40 +9,13 @@ from typing import Any
 
 import pytest
 from drawing import odd_texts
-from engine_bed import OPERATOR, Bed, opened
+from engine_bed import FOREIGN, OPERATOR, POLICY, STATIC, Bed, opened, other
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keyrack import Access, Allowed, Denied, Policy, Reason, StaticKeys
-from keyrack.core.credential import checksum, write
-from keyrack.core.model import Limit
+from keyrack import Access, Allowed, Denied, Policy, Reason
+from keyrack.core.credential import write
 from keyrack.stores.journal import Origin
-
-POLICY = Policy(
-    presets={"reader": ("logs:read",)},
-    roles={"reader": ("*:read",)},
-    limits=(Limit("requests", 3, 60),),
-)
-
-
-FOREIGN = "nT3kQz0yV5mX8bL1pR7wJ2hF9cD4gS6aE0uI5oYtKrM="
-
-
-STATIC = StaticKeys({"bot": ("BOT_KEY", "reader")})
-
-
-@pytest.fixture
-def static(monkeypatch: pytest.MonkeyPatch) -> Iterator[Bed]:
-    """A store in memory with a foreign key in it, and minted ones beside it."""
-    monkeypatch.setenv("BOT_KEY", FOREIGN)
-    with opened(policy=Policy(presets=POLICY.presets), static=STATIC) as one:
-        yield one
-
-
-def other(text: str) -> str:
-    """A text of the same key with another secret, whose checksum is right."""
-    changed = text[:-7] + ("A" if text[-7] != "A" else "B")
-    return changed + checksum(changed.encode())
 
 
 class TestTexts:

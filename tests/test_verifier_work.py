@@ -4,45 +4,18 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from types import FrameType
 from typing import Any
 
 import pytest
-from engine_bed import OPERATOR, Bed, opened
+from engine_bed import FOREIGN, OPERATOR, POLICY, STATIC, Bed, opened, other
 
-from keyrack import Policy, StaticKeys
-from keyrack.core.credential import checksum, write
-from keyrack.core.model import Limit
+from keyrack import Policy
+from keyrack.core.credential import write
 from keyrack.core.peppers import Peppers
 from keyrack.testing import PEPPERS
-
-POLICY = Policy(
-    presets={"reader": ("logs:read",)},
-    roles={"reader": ("*:read",)},
-    limits=(Limit("requests", 3, 60),),
-)
-
-
-FOREIGN = "nT3kQz0yV5mX8bL1pR7wJ2hF9cD4gS6aE0uI5oYtKrM="
-
-
-STATIC = StaticKeys({"bot": ("BOT_KEY", "reader")})
-
-
-@pytest.fixture
-def static(monkeypatch: pytest.MonkeyPatch) -> Iterator[Bed]:
-    """A store in memory with a foreign key in it, and minted ones beside it."""
-    monkeypatch.setenv("BOT_KEY", FOREIGN)
-    with opened(policy=Policy(presets=POLICY.presets), static=STATIC) as one:
-        yield one
-
-
-def other(text: str) -> str:
-    """A text of the same key with another secret, whose checksum is right."""
-    changed = text[:-7] + ("A" if text[-7] != "A" else "B")
-    return changed + checksum(changed.encode())
 
 
 class TestWork:
