@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from itertools import cycle
 from typing import Annotated
 
 from fastapi import FastAPI, Query
 from pydantic import BaseModel
 
-from bench.population import PEPPERS
-from keyrack import Verifier
+from bench.population import KEYS_IN_USE, PEPPERS, SCOPES, text_of
+from keyrack import Access, Verifier
 from keyrack.core.http import Response
 from keyrack.guards.fastapi import needs, protect
 from keyrack.server.app import create_app
 from keyrack.server.front import Front
+from keyrack.server.garbage import settle
 from keyrack.server.hot import QUIET_PATHS
 from keyrack.server.wire import App, Receive, Scope, Send, answer, read_body
 from keyrack.settings import Settings
@@ -40,13 +42,47 @@ class Constant:
 
 def keyrack_server(store: str) -> App:
     """The whole server."""
-    return create_app(Settings(), Verifier.open(store, peppers=PEPPERS))
+    app = create_app(Settings(), Verifier.open(store, peppers=PEPPERS))
+    settle()
+    return app
 
 
 def constant_server(headers: Headers, body: bytes) -> App:
     """The server's front with a constant behind it: it takes the request in, and reads nothing of it."""
     constant = Constant(Response(200, headers, body))
+    settle()
     return Front(constant, internal_app=constant, internal=None, quiet=QUIET_PATHS)
+
+
+class Decisions:
+    """Decisions and nothing else in front of an application: no request is read for them.
+
+    What this costs is the least that any guard can; it shows how much of a target is left for the rest.
+    """
+
+    def __init__(self, app: App, verifier: Verifier, decisions: int):
+        self._app = app
+        self._verify = verifier.verify
+        self._decisions = decisions
+        self._texts = cycle([text_of(number) for number in range(1, KEYS_IN_USE + 1)])
+        self._access = Access(SCOPES[:1])
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            for _ in range(self._decisions):
+                self._verify(next(self._texts), self._access)
+        await self._app(scope, receive, send)
+
+
+def deciding_constant(store: str, decisions: int, headers: Headers, body: bytes) -> App:
+    """The constant with bare decisions in front."""
+    verifier = Verifier.open(store, peppers=PEPPERS)
+    return Decisions(constant_server(headers, body), verifier, decisions)
+
+
+def deciding_service(store: str) -> App:
+    """The open service with one bare decision in front."""
+    return Decisions(open_service(), Verifier.open(store, peppers=PEPPERS), 1)
 
 
 class Line(BaseModel):

@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from bench.effort import Effort
 from bench.figures import Figure, Section, Target
-from bench.population import PEPPERS, SCOPES, text_of
+from bench.population import KEYS_IN_USE, PEPPERS, SCOPES, text_of
 from bench.rounds import by_turns, each, singly
 from bench.steps import steps
 from keyrack import Access, Reason, Verifier
@@ -23,7 +23,6 @@ from keyrack.core.model import Decision, Denied
 from keyrack.stores.journal import NOWHERE, roll_up
 
 T = TypeVar("T")
-KEYS_IN_USE = 100
 NO_KEY = 10**9
 """A number beyond every store's."""
 ACCESS = Access(scopes=SCOPES[:1])

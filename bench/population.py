@@ -25,6 +25,8 @@ from keyrack.stores.protocols import Batch, Keys, Kind, Plan, View
 PEPPERS = "bench:dM3xQ8vT5kR1zW7nB4hJ9cY2fL6gP0sA"
 SCOPES = ("logs:read", "metrics:read", "streams/web:ingest")
 CALLER = 0
+KEYS_IN_USE = 100
+"""How many keys are presented in turn."""
 """The number of the key that may verify others."""
 CACHE = Path(__file__).parent / "cache"
 TENANTS = 100

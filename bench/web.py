@@ -11,15 +11,22 @@ from statistics import median, quantiles
 from typing import NamedTuple, Self
 
 from bench import load
-from bench.apps import Headers, constant_server, guarded_service, keyrack_server, open_service
+from bench.apps import (
+    Headers,
+    constant_server,
+    deciding_constant,
+    deciding_service,
+    guarded_service,
+    keyrack_server,
+    open_service,
+)
 from bench.effort import Effort
 from bench.figures import Figure, Section, Spread, Target
 from bench.load import Exchange, Request, Served
-from bench.population import CALLER, SCOPES, text_of
+from bench.population import CALLER, KEYS_IN_USE, SCOPES, text_of
 from bench.profile import of_app
 from bench.serving import CLIENT_CORE, TICK, Server, pin, serving
 
-KEYS_IN_USE = 100
 CONNECTIONS, DEPTH = 8, 16
 VERIFY, FORWARD_AUTH = "POST /v1/verify", "/v1/forward-auth"
 LEAST = "the least FastAPI route, guarded"
@@ -31,7 +38,9 @@ HOW = (
     "keys in turn, among 10,000. Beside it, by turns, the same server with a constant in the place of the "
     "hot paths, behind the same front: it receives the request, body included, reads nothing of it, and "
     "sends an answer with the same headers and a body of the same length. The routes: a small FastAPI "
-    "service with the guard and without. Every answer is checked; an error ends the measurement. The "
+    "service with the guard and without. Bare decisions: what is left of the constant's rate, or of the open "
+    "route's, when nothing but the decisions themselves is put in front, two for `/v1/verify` and one for "
+    "the others; no guard can do better. Every answer is checked; an error ends the measurement. The "
     "processor's time is that of the server's process by the kernel's count. Percentiles: "
     f"{CONNECTIONS} connections, one request at a time on each."
 )
@@ -67,6 +76,15 @@ class Side(NamedTuple):
     exchanges: Sequence[Exchange]
 
 
+class Sides(NamedTuple):
+    """What is compared by turns."""
+
+    ours: Side
+    beside: Side
+    bare: Side
+    """What stands beside, with bare decisions in front."""
+
+
 class Turn(NamedTuple):
     """What one side did in one turn: answers a second, and seconds of its core for each."""
 
@@ -78,8 +96,8 @@ def measure(store: str, effort: Effort) -> Section:
     """All of it, on the store at this URL."""
     with Client() as client:
         figures = [
-            *_hot_path(client, store, VERIFY, effort),
-            *_hot_path(client, store, FORWARD_AUTH, effort),
+            *_hot_path(client, store, VERIFY, effort, decisions=2),
+            *_hot_path(client, store, FORWARD_AUTH, effort, decisions=1),
             *_routes(client, store, effort),
         ]
     return Section(TITLE, HOW, figures, _profile(store, figures))
@@ -95,37 +113,46 @@ def _profile(store: str, figures: Sequence[Figure]) -> list[str]:
     return lines
 
 
-def _hot_path(client: Client, store: str, name: str, effort: Effort) -> list[Figure]:
+def _hot_path(client: Client, store: str, name: str, effort: Effort, *, decisions: int) -> list[Figure]:
     requests = _requests()[name]
+    asked = [Request(request.data, load.OK) for request in requests]
     with serving(keyrack_server, store) as server:
         ours = Side(server, client.probe(server, requests))
-        with serving(constant_server, *_shape(ours.exchanges[0].answer)) as beside:
-            asked = [Request(request.data, load.OK) for request in requests]
-            constant = Side(beside, client.probe(beside, asked))
-            return _compared(client, name, ours, constant, effort, Target("≥", 0.7))
+        shape = _shape(ours.exchanges[0].answer)
+        with (
+            serving(constant_server, *shape) as beside,
+            serving(deciding_constant, store, decisions, *shape) as bare,
+        ):
+            sides = Sides(
+                ours, Side(beside, client.probe(beside, asked)), Side(bare, client.probe(bare, asked))
+            )
+            return _compared(client, name, sides, effort, Target("≥", 0.7))
 
 
 def _routes(client: Client, store: str, effort: Effort) -> list[Figure]:
     figures = []
-    with serving(guarded_service, store) as guarded, serving(open_service) as unguarded:
+    with (
+        serving(guarded_service, store) as guarded,
+        serving(open_service) as unguarded,
+        serving(deciding_service, store) as bare,
+    ):
         for name in (LEAST, MODEL):
             requests = _requests()[name]
-            ours = Side(guarded, client.probe(guarded, requests))
-            beside = Side(unguarded, client.probe(unguarded, requests))
-            figures += _compared(client, name, ours, beside, effort, Target("≥", 0.9))
+            sides = Sides(*(Side(one, client.probe(one, requests)) for one in (guarded, unguarded, bare)))
+            figures += _compared(client, name, sides, effort, Target("≥", 0.9))
     return figures
 
 
-def _compared(
-    client: Client, name: str, ours: Side, beside: Side, effort: Effort, target: Target
-) -> list[Figure]:
-    turns = [(_turn(client, ours, effort), _turn(client, beside, effort)) for _ in range(effort.web_rounds)]
-    rates = [(one.rate, other.rate) for one, other in turns]
-    costs = [(one.cost * 1e6, other.cost * 1e6) for one, other in turns]
+def _compared(client: Client, name: str, sides: Sides, effort: Effort, target: Target) -> list[Figure]:
+    turns = [[_turn(client, side, effort) for side in sides] for _ in range(effort.web_rounds)]
+    rates = [(ours.rate, beside.rate) for ours, beside, _ in turns]
+    left = [(bare.rate, beside.rate) for _, beside, bare in turns]
+    costs = [(ours.cost * 1e6, beside.cost * 1e6) for ours, beside, _ in turns]
     return [
         _figure(f"{name}: answers a second", "1/s", rates, target),
+        _figure(f"{name}: what bare decisions leave", "1/s", left),
         _figure(f"{name}: processor time an answer", "µs", costs),
-        *_percentiles(client, name, ours, beside, effort),
+        *_percentiles(client, name, sides.ours, sides.beside, effort),
     ]
 
 

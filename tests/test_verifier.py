@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 
 from keyrack import Access, Allowed, Denied, Policy, Reason
 from keyrack.core.credential import write
-from keyrack.stores.journal import Origin
 
 
 class TestTexts:
@@ -130,7 +129,7 @@ class TestHalves:
             assert use.uses == 1
 
     def test_a_refusal_in_the_first_half_is_final_and_noted(self, memory: Bed) -> None:
-        memory.verifier.identify("x", Access(), Origin("GET /a", "r-1"))
+        memory.verifier.identify("x", Access(), ("GET /a", "r-1"))
         memory.verifier.notebook.flush(memory.stores.journal)
         ((_, refusal_noted),) = memory.stores.journal.refusals(after=0, most=9, tenant=None)
         assert (refusal_noted.reason, refusal_noted.operation) == (Reason.MALFORMED, "GET /a")
@@ -232,8 +231,8 @@ class TestNotes:
     def test_what_was_decided_is_noted_once(self, bed: Bed) -> None:
         minted, text = bed.mint("a:b", owner="ann")
         for one in (text, text, other(text), other(text), "x"):
-            bed.verifier.verify(one, Access(), Origin("GET /a", "r-1"))
-        bed.verifier.verify(text, Access(scopes=("c:d",)), Origin("GET /a", "r-2"))
+            bed.verifier.verify(one, Access(), ("GET /a", "r-1"))
+        bed.verifier.verify(text, Access(scopes=("c:d",)), ("GET /a", "r-2"))
         bed.verifier.notebook.flush(bed.stores.journal)
         uses = bed.stores.journal.uses([minted.key.id])
         assert {slot: use.uses for slot, use in uses.items()} == {(minted.key.id, 1): 2}

@@ -11,7 +11,7 @@ import pytest
 from keyrack import Access, Allowed, Authority, Denied, Reason, Unavailable, Wish
 from keyrack.core.model import Address
 from keyrack.stores import journal as journal_module
-from keyrack.stores.journal import MemoryJournal, Notebook, Origin, Refusal, Use, roll_up
+from keyrack.stores.journal import NOWHERE, MemoryJournal, Notebook, Refusal, Use, roll_up
 from keyrack.testing import open_memory
 
 HERE, THERE = ip_address("192.0.2.1"), ip_address("192.0.2.2")
@@ -40,7 +40,7 @@ def allowed() -> Allowed:
 
 
 def note(book: Notebook, decision: Allowed | Denied, at: float = 1.0, address: Address = HERE) -> None:
-    book.note((decision, address, at, Origin("GET /x", "r")))
+    book.note((decision, address, at, ("GET /x", "r")))
 
 
 def test_what_could_not_be_written_is_written_later_and_counted_once(allowed: Allowed) -> None:
@@ -80,7 +80,7 @@ def test_a_journal_that_is_gone_for_long_fills_no_memory(
 
 def test_unproved_refusals_of_one_address_and_reason_are_one_entry(allowed: Allowed) -> None:
     notes = [
-        (Denied(reason), address, 1.0, Origin())
+        (Denied(reason), address, 1.0, NOWHERE)
         for reason in (Reason.UNKNOWN, Reason.MALFORMED)
         for address in (HERE, THERE)
         for _ in range(5)
@@ -96,7 +96,7 @@ def test_unproved_refusals_of_one_address_and_reason_are_one_entry(allowed: Allo
 
 def test_addresses_without_end_share_an_entry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(journal_module, "MAX_MERGED", 3)
-    notes = [(Denied(Reason.UNKNOWN), ip_address(n), 1.0, Origin()) for n in range(10)]
+    notes = [(Denied(Reason.UNKNOWN), ip_address(n), 1.0, NOWHERE) for n in range(10)]
     _, refusals = roll_up(notes)
     assert len(refusals) == 4
     assert sum(one.times for one in refusals) == 10
@@ -109,7 +109,7 @@ def test_a_proved_key_that_is_refused_in_a_loop_is_counted_by_key_and_reason(
     monkeypatch.setattr(journal_module, "MAX_SINGLE", 5)
     other = replace(allowed.key, id="otherotherot")
     notes = [
-        (Denied(Reason.RATE, key, allowed.secret), HERE, float(at), Origin("GET /x", f"r{at}"))
+        (Denied(Reason.RATE, key, allowed.secret), HERE, float(at), ("GET /x", f"r{at}"))
         for key in (allowed.key, other)
         for at in range(50)
     ]

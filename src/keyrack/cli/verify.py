@@ -16,9 +16,8 @@ from keyrack.core.model import Decision, Denied
 from keyrack.server.opening import open_verifier
 from keyrack.server.questions import Asked, answer_json, read_question
 from keyrack.settings import Settings
-from keyrack.stores.journal import Origin
 
-ORIGIN = Origin("keyrack verify")
+ORIGIN = ("keyrack verify", None)
 
 
 def verify(

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TypedDict
 
 from keyrack.core.errors import InvalidRequest, MethodNotAllowed, NotFound
-from keyrack.core.http import Response, extract, key_in_query
+from keyrack.core.http import KEY_IN_QUERY, Response, extract, key_in_query, values
 from keyrack.core.model import Access, Address, Denied, Network
 from keyrack.guards.answers import Answers, Respond
 from keyrack.guards.client_address import MAX_LENGTH, client_address, read_networks
@@ -16,10 +16,9 @@ from keyrack.guards.means import Means, Unconfigured, clock_of
 from keyrack.guards.request import Request
 from keyrack.guards.rows import Row
 from keyrack.guards.table import Place, Table
-from keyrack.stores.journal import Origin
 from keyrack.verifier import Ceiling, Verifier
 
-_KEY_IN_QUERY = InvalidRequest("Send the API key in a header; a query string ends up in logs and histories.")
+_KEY_IN_QUERY = InvalidRequest(KEY_IN_QUERY)
 _NOT_FOUND = NotFound("There is nothing at this path.")
 _NOT_ALLOWED = MethodNotAllowed("This path does not take this method.")
 
@@ -68,9 +67,8 @@ class Decider:
         if place is None:
             return self._turn_away(request)
         access = self._access(place, request)
-        origin = Origin(place.operation, request.id)
         ask = self._verifier.identify if place.is_later else self._verifier.decide
-        decision = ask(extract(request.relevant), access, origin, ceiling=self._ceiling)
+        decision = ask(extract(request.named), access, (place.operation, request.id), ceiling=self._ceiling)
         if isinstance(decision, Denied):
             return self._answers.refuse(decision, request)
         return KeyState(self._means, place, request, access, decision)
@@ -82,13 +80,12 @@ class Decider:
         return place.access_from(peer if peer is None or len(peer) <= MAX_LENGTH else None)
 
     def _address(self, request: Request) -> Address | None:
-        forwarded = [value for name, value in request.relevant if name == b"x-forwarded-for"]
-        return client_address(request.peer, forwarded, self._trusted)
+        return client_address(request.peer, values(request.named, b"x-forwarded-for"), self._trusted)
 
     def _turn_away(self, request: Request) -> Response:
         """Answer a request that no row is for: only a good key learns that there is nothing."""
         access = Access(address=self._address(request))
-        decision = self._verifier.decide(extract(request.relevant), access, Origin(None, request.id))
+        decision = self._verifier.decide(extract(request.named), access, (None, request.id))
         if isinstance(decision, Denied):
             return self._answers.refuse(decision, request)
         methods = self.table.methods(request.path)

@@ -11,7 +11,6 @@ from keyrack.core.model import Access, Address, Allowed, Decision, Denied, Key, 
 from keyrack.guards.means import Means
 from keyrack.guards.request import Request
 from keyrack.guards.table import Place
-from keyrack.stores.journal import Origin
 
 _UNASKED = Unavailable("This request could not be checked.")
 
@@ -79,7 +78,7 @@ class KeyState:
         decision = verifier.allow(
             self.allowed,
             replace(access, address=self._access.address),
-            Origin(self._place.operation, self._request.id),
+            (self._place.operation, self._request.id),
             ceiling=ceiling,
         )
         self.rates = decision.rates

@@ -23,7 +23,7 @@ class Unconfigured:
         self, presented: Presented, access: Access, origin: Origin, *, ceiling: Ceiling | None = None
     ) -> Decision:
         """Refuse."""
-        log.error("request %s was refused: unconfigured, the guard has no verifier", origin.request_id)
+        log.error("request %s was refused: unconfigured, the guard has no verifier", origin[1])
         return Denied(Reason.UNCONFIGURED)
 
     def identify(

@@ -14,14 +14,13 @@ from urllib.parse import quote
 
 from keyrack.core import http
 from keyrack.core.errors import KeyrackError
-from keyrack.core.http import ANSWERS, Response, extract
-from keyrack.core.model import Access, Address, Allowed, Decision, Denied, Network, Reason
+from keyrack.core.http import ANSWERS, Headers, Response, extract
+from keyrack.core.model import Access, Address, Allowed, Denied, Network, Reason
 from keyrack.core.ratelimit_headers import ratelimit_headers
 from keyrack.guards.answers import refusal
 from keyrack.server import forwarded
 from keyrack.server.forwarded import Told
-from keyrack.server.wire import Scope
-from keyrack.stores.journal import Origin
+from keyrack.server.wire import Encoded, Scope, encoded
 from keyrack.verifier import Verifier
 
 PATH = "/v1/forward-auth"
@@ -42,21 +41,26 @@ class ForwardAuth:
         self._realm = realm
 
     def answer(
-        self, scope: Scope, *, peer: Address | None, client: Address | None, request_id: str
-    ) -> Response:
-        """The decision on the forwarded request, or 401 and none for a peer that may not ask."""
-        headers: forwarded.Headers = scope["headers"]
+        self, scope: Scope, headers: Headers, *, peer: Address | None, client: Address | None, request_id: str
+    ) -> Encoded | Response:
+        """The decision on the forwarded request: the headers of a 200, or a refusal.
+
+        A peer that may not ask gets 401, and no decision is made.
+        """
         try:
             told = forwarded.read(headers)
             refused = self._refuse(told, peer, request_id, internal=scope["state"].get("internal", False))
             if refused is not None:
-                return self._respond(refused, request_id)
+                return self._refusal(refused, request_id)
             access = forwarded.access(scope["query_string"], told, client)
         except KeyrackError as error:
             return http.failure(error, request_id=request_id)
         presented = extract(forwarded.credential_lines(headers))
-        origin = Origin(forwarded.operation(told, access), request_id)
-        return self._respond(self._verifier.decide(presented, access, origin), request_id)
+        origin = (forwarded.operation(told, access), request_id)
+        decision = self._verifier.decide(presented, access, origin)
+        if isinstance(decision, Denied):
+            return self._refusal(decision, request_id)
+        return self._identity(decision, request_id)
 
     def _refuse(self, told: Told, peer: Address | None, request_id: str, *, internal: bool) -> Denied | None:
         """Why whoever asks gets no decision, or None. A proxy key that is presented decides alone."""
@@ -65,14 +69,14 @@ class ForwardAuth:
         if internal or (peer is not None and self._is_proxy(peer)):
             return None
         denied = Denied(Reason.MISSING)
-        origin = Origin("forward-auth for a peer that is no trusted proxy", request_id)
+        origin = ("forward-auth for a peer that is no trusted proxy", request_id)
         self._verifier.notebook.note((denied, peer, self._verifier.stores.clock(), origin))
         return denied
 
     def _refuse_key(self, presented: bytes, peer: Address | None, request_id: str) -> Denied | None:
         access = Access((PROXY_SCOPE,), address=peer)
-        origin = Origin("forward-auth for a proxy key", request_id)
-        decision = self._verifier.verify(presented.decode("latin-1"), access, origin)
+        origin = ("forward-auth for a proxy key", request_id)
+        decision = self._verifier.verify(presented.decode("latin-1").strip(" \t"), access, origin)
         if isinstance(decision, Allowed):
             return None
         return decision if decision.reason in _NOT_THE_PROXYS_FAULT else Denied(Reason.MISSING)
@@ -80,20 +84,21 @@ class ForwardAuth:
     def _is_proxy(self, peer: Address) -> bool:
         return peer.is_loopback or any(peer in network for network in self._trusted)
 
-    def _respond(self, decision: Decision, request_id: str) -> Response:
+    def _refusal(self, denied: Denied, request_id: str) -> Response:
         now = self._verifier.stores.clock()
-        if isinstance(decision, Denied):
-            return refusal(decision, realm=self._realm, request_id=request_id, now=now)
-        limits = ratelimit_headers(decision.rates, now)
-        key = decision.key
-        identity = _identity(key.id, key.tenant, key.owner or "", decision.scopes)
-        return Response(200, (*identity, ("x-request-id", request_id), *limits), b"")
+        return refusal(denied, realm=self._realm, request_id=request_id, now=now)
+
+    def _identity(self, allowed: Allowed, request_id: str) -> Encoded:
+        key = allowed.key
+        identity = _identity(key.id, key.tenant, key.owner or "", allowed.scopes)
+        headers = [*identity, (b"x-request-id", request_id.encode())]
+        if allowed.rates:
+            headers += encoded(ratelimit_headers(allowed.rates, self._verifier.stores.clock()))
+        return headers
 
 
 def for_nginx(response: Response) -> Response:
-    """The same answer in what `auth_request` understands: 200, 401, or 403 for everything else."""
-    if response.status == 200:
-        return response
+    """The same refusal in what `auth_request` understands: 401, or 403 for everything else."""
     # A header holds bytes, and JSON has no line ends in it: so the client gets the very same document.
     problem = response.body.decode("latin-1")
     told = (("x-keyrack-status", str(response.status)), ("x-keyrack-problem", problem))
@@ -102,13 +107,15 @@ def for_nginx(response: Response) -> Response:
 
 
 @lru_cache(maxsize=10_000)
-def _identity(key_id: str, tenant: str, owner: str, scopes: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
-    return (
-        ("x-keyrack-key-id", key_id),
-        ("x-keyrack-tenant", header_safe(tenant)),
-        ("x-keyrack-user", header_safe(owner)),
-        ("x-keyrack-scopes", " ".join(scopes)),
-        ("cache-control", "no-store"),
+def _identity(key_id: str, tenant: str, owner: str, scopes: tuple[str, ...]) -> Encoded:
+    return encoded(
+        (
+            ("x-keyrack-key-id", key_id),
+            ("x-keyrack-tenant", header_safe(tenant)),
+            ("x-keyrack-user", header_safe(owner)),
+            ("x-keyrack-scopes", " ".join(scopes)),
+            ("cache-control", "no-store"),
+        )
     )
 
 

@@ -7,19 +7,18 @@ proxy's choice of scope, so it is refused whatever key comes with it.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable
 from functools import lru_cache
 from urllib.parse import parse_qs
 
 from keyrack.core import fields
 from keyrack.core.credential import ENVIRONMENT
 from keyrack.core.errors import InvalidRequest, ValidationFailed
-from keyrack.core.http import key_in_query
+from keyrack.core.http import CREDENTIAL_HEADERS, KEY_IN_QUERY, Headers, key_in_query, values
 from keyrack.core.model import Access, Address
 
-Headers = Sequence[tuple[bytes, bytes]]
-Told = Mapping[bytes, bytes]
-"""The proxy's own headers, by name in lower case."""
+Told = dict[bytes, bytes]
+"""Headers by name, each of the proxy's own known to be there at most once."""
 
 PROXY_KEY = b"x-keyrack-proxy-key"
 SCOPE = b"x-keyrack-scope"
@@ -31,9 +30,10 @@ MAX_ASKED = 4096
 """Bytes of scopes, environments and service together."""
 MAX_ENVIRONMENTS = 10
 _ONCE = frozenset({PROXY_KEY, SCOPE, ENVIRONMENTS, SERVICE, b"x-forwarded-host", *TARGETS, *METHODS})
-_CREDENTIALS = frozenset({b"authorization", b"x-api-key"})
 
-_METHOD = re.compile(rb"[A-Z][A-Z-]{0,30}")
+MAX_METHOD = 31
+_METHOD = re.compile(rb"[A-Z][A-Z-]*")
+_BLANKS = b" \t"
 _ODD = re.compile(
     # An escaped slash, backslash, dot or control character; a bad escape; the same unescaped.
     rb"%(?:2[EeFf]|5[Cc]|[01][0-9A-Fa-f]|7[Ff])|%(?![0-9A-Fa-f]{2})|[\\#\x00-\x20\x7f]"
@@ -42,17 +42,12 @@ _ODD = re.compile(
 )
 
 
-def read(headers: Headers) -> dict[bytes, bytes]:
+def read(headers: Headers) -> Told:
     """What the proxy says. Raises InvalidRequest for a header that is there twice, or an odd target."""
-    told: dict[bytes, bytes] = {}
-    for name, value in headers:
-        if name in _ONCE:
-            if name in told:
-                raise InvalidRequest(f"Send {name.decode()} once.")
-            told[name] = value.strip(b" \t")
+    told = headers if isinstance(headers, dict) else _once(headers)
     for target in TARGETS:
         if target in told:
-            _check_target(told[target])
+            _check_target(told[target].strip(_BLANKS))
     return told
 
 
@@ -68,7 +63,7 @@ def access(query: bytes, told: Told, client: Address | None) -> Access:
 def operation(told: Told, wanted: Access) -> str:
     """How journal entries name the request: its method and the scopes, never the path that was called."""
     method = told.get(METHODS[0]) or told.get(METHODS[1], b"")
-    return _operation(method if _METHOD.fullmatch(method) else b"", wanted.scopes)
+    return _operation(method if len(method) <= MAX_METHOD else b"", wanted.scopes)
 
 
 def credential_lines(headers: Headers) -> Headers:
@@ -76,10 +71,19 @@ def credential_lines(headers: Headers) -> Headers:
 
     A key of foreign form with a comma in it cannot be presented here.
     """
-    lines = [pair for pair in headers if pair[0] in _CREDENTIALS]
-    if not any(b"," in value for _, value in lines):
+    lines = [(name, value) for name in CREDENTIAL_HEADERS for value in values(headers, name)]
+    if len(lines) == 1 and b"," not in lines[0][1]:
         return lines
     return [(name, part) for name, value in lines for part in value.split(b",")]
+
+
+def _once(headers: Iterable[tuple[bytes, bytes]]) -> Told:
+    told: Told = {}
+    for name, value in headers:
+        if name in _ONCE and name in told:
+            raise InvalidRequest(f"Send {name.decode()} once.")
+        told[name] = value
+    return told
 
 
 def _check_target(target: bytes) -> None:
@@ -88,25 +92,31 @@ def _check_target(target: bytes) -> None:
         raise InvalidRequest(
             "This path could be read in two ways: no dot or empty segments, escaped slashes or backslashes."
         )
-    if query and key_in_query(query):
-        raise InvalidRequest("Send the key in a header: query strings end up in logs.")
+    if query:
+        _check_query(query)
+
+
+def _check_query(query: bytes) -> None:
+    if key_in_query(query):
+        raise InvalidRequest(KEY_IN_QUERY)
 
 
 @lru_cache(maxsize=4096)
 def _access(
     query: bytes, scope: bytes | None, environments: bytes, service: bytes, client: Address | None
 ) -> Access:
+    _check_query(query)
     return Access(
         scopes=_scopes(query, scope),
         environments=_environments(environments),
-        service=service.decode("latin-1") or None,
+        service=service.decode("latin-1").strip(" \t") or None,
         address=client,
     )
 
 
 @lru_cache(maxsize=1024)
 def _operation(method: bytes, scopes: tuple[str, ...]) -> str:
-    named = [method.decode()] if method else []
+    named = [method.decode()] if _METHOD.fullmatch(method) else []
     return " ".join(["forward-auth", *named, *scopes])
 
 

@@ -12,7 +12,7 @@ from functools import lru_cache
 from keyrack.core import http
 from keyrack.core.errors import InvalidRequest, KeyrackError
 from keyrack.core.http import Response
-from keyrack.core.model import Access, Address, Allowed, Decision, Network, Reason
+from keyrack.core.model import Access, Address, Allowed, Decision, Denied, Network, Reason
 from keyrack.core.ratelimit_headers import ratelimit_headers
 from keyrack.core.scopes import missing
 from keyrack.core.strict_json import read
@@ -20,10 +20,21 @@ from keyrack.guards.answers import refusal
 from keyrack.guards.request import request_id as request_id_of
 from keyrack.server.arrivals import Arrivals
 from keyrack.server.forward_auth import NGINX_PATH, PATH, ForwardAuth, for_nginx
-from keyrack.server.questions import Asked, answer_json, cacheable, read_batch, read_question
+from keyrack.server.questions import Asked, answer_json, read_batch, read_question
 from keyrack.server.table import VERIFY_SCOPE
-from keyrack.server.wire import App, Disconnected, Receive, Scope, Send, answer, read_body, require_json
-from keyrack.stores.journal import Origin
+from keyrack.server.wire import (
+    JSON,
+    App,
+    Disconnected,
+    Receive,
+    Scope,
+    Send,
+    answer,
+    answer_encoded,
+    encoded,
+    read_body,
+    require_json,
+)
 from keyrack.verifier import Verifier
 
 VERIFY = "/v1/verify"
@@ -34,8 +45,8 @@ QUIET_PATHS = frozenset({VERIFY, BATCH, PATH, NGINX_PATH, "/livez"})
 """No log line a request for these: refusals are in the journal, and its log lines."""
 MAX_KEPT_ANSWERS = 10_000
 _OPERATIONS = {VERIFY: f"POST {VERIFY}", BATCH: f"POST {BATCH}"}
-_KEY_IN_QUERY = InvalidRequest("Send the key in a header: query strings end up in logs.")
-_HEADERS = (("content-type", "application/json"), ("cache-control", "no-store"))
+_KEY_IN_QUERY = InvalidRequest(http.KEY_IN_QUERY)
+_HEADERS = ((b"content-type", JSON), (b"cache-control", b"no-store"))
 
 
 class HotPaths:
@@ -58,7 +69,7 @@ class HotPaths:
         if path == VERIFY and scope["method"] == "POST":
             await self._verify(scope, receive, send, self._one)
         elif path in _FORWARD_AUTH:
-            await answer(send, self._forwarded(scope, path))
+            await self._forwarded(scope, send)
         elif path == BATCH and scope["method"] == "POST":
             await self._verify(scope, receive, send, self._many)
         else:
@@ -68,32 +79,34 @@ class HotPaths:
         self, scope: Scope, receive: Receive, send: Send, respond: Callable[[bytes, Allowed, str], bytes]
     ) -> None:
         """Decide on the caller's own key, then on what it asks about."""
-        request_id = request_id_of(scope["headers"])
-        caller = self._caller(scope, request_id)
+        headers = http.by_name(scope["headers"])
+        request_id = request_id_of(headers)
+        caller = self._caller(scope, headers, request_id)
         if isinstance(caller, Response):
             await answer(send, caller)
             return
+        status, sent = 200, [*_HEADERS, (b"x-request-id", request_id.encode())]
         try:
             body = await read_body(receive)
-            require_json(scope["headers"])
-            headers = (*_HEADERS, ("x-request-id", request_id))
-            response = Response(200, headers, respond(body, caller, request_id))
+            require_json(headers)
+            answered = respond(body, caller, request_id)
         except Disconnected:
             return
         except KeyrackError as error:
-            response = http.failure(error, request_id=request_id)
+            failed = http.failure(error, request_id=request_id)
+            status, sent, answered = failed.status, encoded(failed.headers), failed.body
         if caller.rates:
-            limits = ratelimit_headers(caller.rates, self._clock())
-            response = response._replace(headers=(*response.headers, *limits))
-        await answer(send, response)
+            sent += encoded(ratelimit_headers(caller.rates, self._clock()))
+        await answer_encoded(send, status, sent, answered)
 
-    def _caller(self, scope: Scope, request_id: str) -> Allowed | Response:
+    def _caller(self, scope: Scope, headers: http.Headers, request_id: str) -> Allowed | Response:
         """The proved key of the caller, or the answer to one who may not ask."""
-        if _has_key_in_query(scope):
+        query = scope["query_string"]
+        if query and http.key_in_query(query):
             return http.failure(_KEY_IN_QUERY, request_id=request_id)
         access = _caller_access(self._arrivals.client(scope))
-        origin = Origin(_OPERATIONS[scope["path"]], request_id)
-        decision = self._verifier.decide(http.extract(scope["headers"]), access, origin)
+        origin = (_OPERATIONS[scope["path"]], request_id)
+        decision = self._verifier.decide(http.extract(headers), access, origin)
         if isinstance(decision, Allowed):
             return decision
         return refusal(decision, realm=self._realm, request_id=request_id, now=self._clock())
@@ -101,8 +114,9 @@ class HotPaths:
     def _one(self, body: bytes, caller: Allowed, request_id: str) -> bytes:
         asked = read_question(read(body))
         decision = self._decide(asked, caller, request_id)
-        if not cacheable(decision) or asked.explain or not isinstance(decision, Allowed):
+        if isinstance(decision, Denied) or decision.rates or asked.explain:
             return _dump(answer_json(decision, explain=asked.explain))
+        # It follows from the key's record and the scopes alone, so it is written once.
         slot = (decision.key.id, decision.key.revision, decision.secret.number, decision.scopes)
         return self._kept.get(slot) or self._keep(slot, _dump(answer_json(decision)))
 
@@ -114,28 +128,24 @@ class HotPaths:
     def _decide(self, asked: Asked, caller: Allowed, request_id: str) -> Decision:
         within = caller.key.tenant if missing(caller.scopes, ANY_TENANT) else None
         return self._verifier.decide(
-            asked.text or Reason.MISSING, asked.access, Origin("verify", request_id), within=within
+            asked.text or Reason.MISSING, asked.access, ("verify", request_id), within=within
         )
 
-    def _forwarded(self, scope: Scope, path: str) -> Response:
-        request_id = request_id_of(scope["headers"])
-        if _has_key_in_query(scope):
-            response = http.failure(_KEY_IN_QUERY, request_id=request_id)
+    async def _forwarded(self, scope: Scope, send: Send) -> None:
+        headers = http.by_name(scope["headers"])
+        peer, client = self._arrivals.peer(scope), self._arrivals.client(scope)
+        request_id = request_id_of(headers)
+        found = self._forward_auth.answer(scope, headers, peer=peer, client=client, request_id=request_id)
+        if isinstance(found, Response):
+            await answer(send, for_nginx(found) if scope["path"] == NGINX_PATH else found)
         else:
-            peer, client = self._arrivals.peer(scope), self._arrivals.client(scope)
-            response = self._forward_auth.answer(scope, peer=peer, client=client, request_id=request_id)
-        return for_nginx(response) if path == NGINX_PATH else response
+            await answer_encoded(send, 200, found, b"")
 
     def _keep(self, slot: tuple[str, int, int, tuple[str, ...]], body: bytes) -> bytes:
         if len(self._kept) >= MAX_KEPT_ANSWERS:
             self._kept.clear()
         self._kept[slot] = body
         return body
-
-
-def _has_key_in_query(scope: Scope) -> bool:
-    query: bytes = scope["query_string"]
-    return bool(query) and http.key_in_query(query)
 
 
 @lru_cache(maxsize=4096)

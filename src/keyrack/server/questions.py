@@ -6,16 +6,15 @@ Written by hand, without a validation library, since it stands on the hot path.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from functools import lru_cache
 from math import ceil
-from typing import Any
+from typing import Any, NamedTuple
 
 from keyrack.core import fields
 from keyrack.core.credential import ENVIRONMENT
 from keyrack.core.errors import ValidationFailed
 from keyrack.core.http import ANSWERS
-from keyrack.core.model import Access, Allowed, Decision, Denied, Rate
+from keyrack.core.model import Access, Decision, Denied, Rate
 from keyrack.core.records import write_time
 
 MAX_COST = 1000
@@ -25,13 +24,15 @@ _LIVE = ("live",)
 _MEMBERS = frozenset({"key", "scopes", "tenant", "ip", "cost", "explain", "environments", "service"})
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """One question: a key's text, and what it is to be allowed."""
+class Asked(NamedTuple):
+    """One question: a key's text, and what it is to be allowed. Its repr never shows the text."""
 
-    text: str = field(repr=False)
+    text: str
     access: Access
     explain: bool
+
+    def __repr__(self) -> str:
+        return f"<Asked {self.access}>"
 
 
 def read_question(value: object, prefix: str = "") -> Asked:
@@ -76,11 +77,6 @@ def answer_json(decision: Decision, *, explain: bool = False) -> dict[str, Any]:
     if explain:
         answer["explanation"] = "The key was proved and passed every check."
     return answer
-
-
-def cacheable(decision: Decision) -> bool:
-    """Whether the answer follows from the key's record and the effective scopes alone."""
-    return isinstance(decision, Allowed) and not decision.rates
 
 
 def _denied(denied: Denied, *, explain: bool) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from uvicorn.supervisors import Multiprocess
 
 from keyrack.core.errors import Unavailable
 from keyrack.server import logs, shared_folder
+from keyrack.server.garbage import settle
 from keyrack.server.listening import BACKLOG, bound, listen, written
 from keyrack.server.opening import check_store
 from keyrack.settings import Listener, Settings, variable
@@ -51,6 +52,7 @@ def _serve_alone(settings: Settings, sockets: list[socket.socket]) -> None:
     from keyrack.server.opening import open_verifier
 
     app = create_app(settings, open_verifier(settings))
+    settle()
     _say_where(settings)
     uvicorn.Server(configuration(app, settings)).run(sockets=sockets)
 

@@ -6,15 +6,18 @@ from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
 
 from keyrack.core.errors import PayloadTooLarge, UnsupportedMediaType
-from keyrack.core.http import Response
+from keyrack.core.http import Headers, Response, values
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
+Encoded = list[tuple[bytes, bytes]]
+"""Headers of a response as they are sent."""
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 MAX_BODY = 64 * 1024
+JSON = b"application/json"
 
 
 class Disconnected(Exception):  # an event, not an error
@@ -41,23 +44,34 @@ async def read_body(receive: Receive) -> bytes:
     return b"".join(parts)
 
 
-def require_json(headers: Iterable[tuple[bytes, bytes]]) -> None:
+def require_json(headers: Headers) -> None:
     """Refuse a body that does not say that it is JSON."""
-    for name, value in headers:
-        if name == b"content-type":
-            media = value.split(b";", 1)[0].strip().lower()
-            if media == b"application/json":
-                return
+    for value in values(headers, b"content-type"):
+        if value == JSON or value.split(b";", 1)[0].strip().lower() == JSON:
+            return
     raise UnsupportedMediaType("Send the body as application/json.")
 
 
 async def answer(send: Send, response: Response) -> None:
     """Send a whole response."""
-    headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in response.headers]
-    if not any(name == b"content-length" for name, _ in headers):
-        headers.append((b"content-length", b"%d" % len(response.body)))
-    await send({"type": "http.response.start", "status": response.status, "headers": headers})
-    await send({"type": "http.response.body", "body": response.body})
+    headers = encoded(response.headers)
+    await answer_encoded(send, response.status, headers, response.body)
+
+
+async def answer_encoded(send: Send, status: int, headers: Encoded, body: bytes) -> None:
+    """Send a whole response; its length is added unless it is there."""
+    for name, _ in headers:
+        if name == b"content-length":
+            break
+    else:
+        headers.append((b"content-length", b"%d" % len(body)))
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+def encoded(headers: Iterable[tuple[str, str]]) -> Encoded:
+    """Headers as they are sent."""
+    return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
 
 
 def _within(body: bytes) -> bytes:

@@ -15,6 +15,7 @@ from uvicorn.config import STARTUP_FAILURE
 from keyrack.core.errors import KeyrackError
 from keyrack.server import logs, shared_folder
 from keyrack.server.app import create_app
+from keyrack.server.garbage import settle
 from keyrack.server.opening import open_verifier
 from keyrack.server.wire import App
 from keyrack.settings import Settings
@@ -35,6 +36,7 @@ def create() -> App:
         # Uvicorn's code for a failed start ends all workers: never those that serve already.
         sys.exit(1 if served.exists() else STARTUP_FAILURE)
     served.touch()
+    settle()
     return app
 
 

@@ -24,14 +24,10 @@ MAX_MERGED = 10_000
 log = logging.getLogger("keyrack.denials")
 
 
-class Origin(NamedTuple):
-    """Where a decision was asked for, as its journal entry will name it."""
+Origin = tuple[str | None, str | None]
+"""Where a decision was asked for, as its journal entry will name it: the operation and the request id."""
 
-    operation: str | None = None
-    request_id: str | None = None
-
-
-NOWHERE = Origin()
+NOWHERE: Origin = (None, None)
 
 
 class Use(NamedTuple):
@@ -235,7 +231,7 @@ def merged(known: Use, use: Use) -> Use:
 
 
 def _refusal(denied: Denied, tally: _Tally) -> Refusal:
-    _, address, at, origin = tally.last
+    _, address, at, (operation, request_id) = tally.last
     key = denied.key
     return Refusal(
         at=at,
@@ -245,6 +241,6 @@ def _refusal(denied: Denied, tally: _Tally) -> Refusal:
         key_id=key.id if key else None,
         tenant=key.tenant if key else None,
         caller=(key.owner or key.name) if key else None,
-        operation=origin.operation,
-        request_id=origin.request_id,
+        operation=operation,
+        request_id=request_id,
     )
