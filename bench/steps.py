@@ -1,4 +1,4 @@
-"""Where the time of a decision goes: its steps by themselves, as `Verifier.decide` takes them."""
+"""Where the time of a decision goes: its steps by themselves, as `Verifier.verify` takes them."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def _steps(verifier: Verifier, text: str, access: Access) -> dict[str, Callable[
         "prove (prepared.prove)": lambda _: prove(prepared, data),
         "check (proved.check)": lambda _: proved.check(access, now),
         "note (notebook.note)": lambda _: notebook.note((decision, None, now, NOWHERE)),
-        "a whole decision": lambda _: verifier.decide(text, access),
+        "a whole decision": lambda _: verifier.verify(text, access),
     }
 
 

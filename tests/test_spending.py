@@ -44,7 +44,7 @@ class TestLimits:
             for _ in range(2):
                 scope = bed.verifier.verify(text, Access(("logs:write",)))
                 assert [(rate.name, rate.remaining) for rate in scope.rates] == [("requests", 2)]
-                missing = bed.verifier.decide(Reason.MISSING, Access())
+                missing = bed.verifier.verify(Reason.MISSING, Access())
                 assert [(rate.name, rate.remaining) for rate in missing.rates] == [("failures", 5)]
 
     def test_a_key_may_have_its_own_limit_in_the_place_of_the_default(self) -> None:

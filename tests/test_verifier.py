@@ -60,7 +60,7 @@ class TestTexts:
 
     def test_what_extract_found_instead_of_a_key_is_told(self, memory: Bed) -> None:
         for reason in (Reason.MISSING, Reason.AMBIGUOUS):
-            decision = memory.verifier.decide(reason, Access())
+            decision = memory.verifier.verify(reason, Access())
             assert decision == Denied(reason)
 
 
@@ -142,14 +142,14 @@ class TestHalves:
 
         for scope, expected in [("logs:read", True), ("logs:write", False), ("other:write", False)]:
             access = Access(scopes=(scope,))
-            whole = memory.verifier.decide(text, access, ceiling=ceiling)
+            whole = memory.verifier.verify(text, access, ceiling=ceiling)
             first = memory.verifier.identify(text, access, ceiling=ceiling)
             assert isinstance(first, Allowed)
             assert first.scopes == ("logs:read",)
             second = memory.verifier.allow(first, access, ceiling=ceiling)
             assert isinstance(whole, Allowed) == isinstance(second, Allowed) == expected
         assert memory.verdict(text, "logs:write") == "ok"
-        assert memory.verifier.decide("x", Access(), ceiling=ceiling) == Denied(Reason.MALFORMED)
+        assert memory.verifier.verify("x", Access(), ceiling=ceiling) == Denied(Reason.MALFORMED)
         assert memory.verifier.identify("x", Access(), ceiling=ceiling) == Denied(Reason.MALFORMED)
 
 
@@ -191,7 +191,7 @@ class TestTenants:
         _, ours = memory.mint("a:b")
         theirs, text = memory.mint("a:b", tenant="acme")
         memory.issuer.revoke(theirs.key.id, by=OPERATOR)
-        decide = memory.verifier.decide
+        decide = memory.verifier.verify
         assert isinstance(decide(ours, Access(), within="default"), Allowed)
         assert decide(text, Access(), within="default") == Denied(Reason.UNKNOWN)
         assert decide(text, Access(), within="acme").reason is Reason.REVOKED  # type: ignore[union-attr]

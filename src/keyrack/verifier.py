@@ -127,11 +127,7 @@ class Verifier:
         """
         self._upkeep.spread(number, wait)
 
-    def verify(self, text: str, access: Access, origin: Origin = NOWHERE) -> Decision:
-        """Decide on the text of a key. Never raises for a bad one."""
-        return self.decide(text, access, origin)
-
-    def decide(
+    def verify(
         self,
         presented: Presented,
         access: Access,
@@ -140,7 +136,7 @@ class Verifier:
         ceiling: Ceiling | None = None,
         within: str | None = None,
     ) -> Decision:
-        """Decide on what `extract` found in a request. Never raises for a bad credential.
+        """Decide on the text of a key, or on what `extract` found in a request. Never raises for a bad one.
 
         With `within`, keys of any other tenant are unknown to whoever asks.
         """

@@ -16,7 +16,7 @@ REFUSED = Denied(Reason.UNCONFIGURED)
 def test_without_a_verifier_every_question_is_refused(bed: Bed, caplog: pytest.LogCaptureFixture) -> None:
     nothing, access = Unconfigured(), Access(("logs:read",))
     key, text = bed.mint("logs:read")
-    assert nothing.decide(text, access, NOWHERE) == REFUSED
+    assert nothing.verify(text, access, NOWHERE) == REFUSED
     assert nothing.identify(text, access, NOWHERE) == REFUSED
     allowed = Allowed(key, key.versions[0], key.scopes)
     assert nothing.allow(allowed, access, NOWHERE) == REFUSED

@@ -67,7 +67,7 @@ class Decider:
         if place is None:
             return self._turn_away(request)
         access = self._access(place, request)
-        ask = self._verifier.identify if place.is_later else self._verifier.decide
+        ask = self._verifier.identify if place.is_later else self._verifier.verify
         decision = ask(extract(request.named), access, (place.operation, request.id), ceiling=self._ceiling)
         if isinstance(decision, Denied):
             return self._answers.refuse(decision, request)
@@ -85,7 +85,7 @@ class Decider:
     def _turn_away(self, request: Request) -> Response:
         """Answer a request that no row is for: only a good key learns that there is nothing."""
         access = Access(address=self._address(request))
-        decision = self._verifier.decide(extract(request.named), access, (None, request.id))
+        decision = self._verifier.verify(extract(request.named), access, (None, request.id))
         if isinstance(decision, Denied):
             return self._answers.refuse(decision, request)
         methods = self.table.methods(request.path)

@@ -19,7 +19,7 @@ log = logging.getLogger("keyrack.guards")
 class Unconfigured:
     """In place of a missing verifier: refuses everything, and logs why."""
 
-    def decide(
+    def verify(
         self, presented: Presented, access: Access, origin: Origin, *, ceiling: Ceiling | None = None
     ) -> Decision:
         """Refuse."""
@@ -30,13 +30,13 @@ class Unconfigured:
         self, presented: Presented, access: Access, origin: Origin, *, ceiling: Ceiling | None = None
     ) -> Decision:
         """Refuse."""
-        return self.decide(presented, access, origin)
+        return self.verify(presented, access, origin)
 
     def allow(
         self, identified: Allowed, access: Access, origin: Origin, *, ceiling: Ceiling | None = None
     ) -> Decision:
         """Refuse."""
-        return self.decide(Reason.UNCONFIGURED, access, origin)
+        return self.verify(Reason.UNCONFIGURED, access, origin)
 
 
 class Means(NamedTuple):

@@ -57,7 +57,7 @@ class ForwardAuth:
             return http.failure(error, request_id=request_id)
         presented = extract(forwarded.credential_lines(headers))
         origin = (forwarded.operation(told, access), request_id)
-        decision = self._verifier.decide(presented, access, origin)
+        decision = self._verifier.verify(presented, access, origin)
         if isinstance(decision, Denied):
             return self._refusal(decision, request_id)
         return self._identity(decision, request_id)

@@ -106,7 +106,7 @@ class HotPaths:
             return http.failure(_KEY_IN_QUERY, request_id=request_id)
         access = _caller_access(self._arrivals.client(scope))
         origin = (_OPERATIONS[scope["path"]], request_id)
-        decision = self._verifier.decide(http.extract(headers), access, origin)
+        decision = self._verifier.verify(http.extract(headers), access, origin)
         if isinstance(decision, Allowed):
             return decision
         return refusal(decision, realm=self._realm, request_id=request_id, now=self._clock())
@@ -127,7 +127,7 @@ class HotPaths:
 
     def _decide(self, asked: Asked, caller: Allowed, request_id: str) -> Decision:
         within = caller.key.tenant if missing(caller.scopes, ANY_TENANT) else None
-        return self._verifier.decide(
+        return self._verifier.verify(
             asked.text or Reason.MISSING, asked.access, ("verify", request_id), within=within
         )
 

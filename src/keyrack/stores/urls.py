@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from keyrack.core.errors import ConfigurationError, Unavailable
@@ -96,14 +97,29 @@ def _counters(url: str) -> Counters:
 def _keys_and_journal(url: str, *, create: bool) -> tuple[Keys, Journal]:
     if url == "memory:" or is_static(url):
         return MemoryKeys(), MemoryJournal()
+    found = _OPENERS.get(url.partition(":")[0])
+    if found is None:
+        raise ConfigurationError(STORE, "is none of env:, memory: and sqlite:///path.")
+    extra, opener = found
+    try:
+        return opener(url, create)
+    except ModuleNotFoundError:
+        raise ConfigurationError(STORE, f"needs `pip install keyrack[{extra}]`.") from None
+
+
+def _open_sqlite(url: str, create: bool) -> tuple[Keys, Journal]:
     path = sqlite_path(url)
     if path is None:
-        raise ConfigurationError(STORE, "is none of env:, memory: and sqlite:///path.")
-    try:
-        # Imported here, so that keys in the environment need no database library.
-        from keyrack.stores.sql.journal import SqliteJournal
-        from keyrack.stores.sql.sqlite import open_sqlite
-    except ModuleNotFoundError:
-        raise ConfigurationError(STORE, "needs `pip install keyrack[sql]`.") from None
+        raise ConfigurationError(STORE, "names no file; write sqlite:///keyrack.db.")
+    from keyrack.stores.sql.journal import SqliteJournal
+    from keyrack.stores.sql.sqlite import open_sqlite
+
     keys = open_sqlite(path, create=create)
     return keys, SqliteJournal(beside(path, "journal"))
+
+
+# What they import is imported by them alone, so that keys in the environment need no database library.
+_OPENERS: Mapping[str, tuple[str, Callable[[str, bool], tuple[Keys, Journal]]]] = {
+    "sqlite": ("sql", _open_sqlite),
+}
+"""By scheme: the extra that is needed, and what opens the keys and the journal of a URL."""
