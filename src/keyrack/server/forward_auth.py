@@ -8,17 +8,17 @@ into the true answer.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from functools import lru_cache
 from urllib.parse import quote
 
 from keyrack.core import http
 from keyrack.core.errors import KeyrackError
 from keyrack.core.http import ANSWERS, Headers, Response, extract
-from keyrack.core.model import Access, Address, Allowed, Denied, Network, Reason
+from keyrack.core.model import Access, Address, Allowed, Denied, Reason
 from keyrack.core.ratelimit_headers import ratelimit_headers
 from keyrack.guards.answers import refusal
 from keyrack.server import forwarded
+from keyrack.server.arrivals import Peer
 from keyrack.server.forwarded import Told
 from keyrack.server.wire import Encoded, Scope, encoded
 from keyrack.verifier import Verifier
@@ -35,13 +35,12 @@ _NOT_PLAIN = re.compile(r"%|[^ -~]|\A | \Z")
 class ForwardAuth:
     """Answers proxies: a loopback or trusted peer, or one that presents a key with gateway:authorize."""
 
-    def __init__(self, verifier: Verifier, *, trusted: Sequence[Network], realm: str):
+    def __init__(self, verifier: Verifier, *, realm: str):
         self._verifier = verifier
-        self._trusted = tuple(trusted)
         self._realm = realm
 
     def answer(
-        self, scope: Scope, headers: Headers, *, peer: Address | None, client: Address | None, request_id: str
+        self, scope: Scope, headers: Headers, *, peer: Peer, client: Address | None, request_id: str
     ) -> Encoded | Response:
         """The decision on the forwarded request: the headers of a 200, or a refusal.
 
@@ -62,15 +61,15 @@ class ForwardAuth:
             return self._refusal(decision, request_id)
         return self._identity(decision, request_id)
 
-    def _refuse(self, told: Told, peer: Address | None, request_id: str, *, internal: bool) -> Denied | None:
+    def _refuse(self, told: Told, peer: Peer, request_id: str, *, internal: bool) -> Denied | None:
         """Why whoever asks gets no decision, or None. A proxy key that is presented decides alone."""
         if forwarded.PROXY_KEY in told:
-            return self._refuse_key(told[forwarded.PROXY_KEY], peer, request_id)
-        if internal or (peer is not None and self._is_proxy(peer)):
+            return self._refuse_key(told[forwarded.PROXY_KEY], peer.address, request_id)
+        if internal or peer.is_proxy:
             return None
         denied = Denied(Reason.MISSING)
         origin = ("forward-auth for a peer that is no trusted proxy", request_id)
-        self._verifier.notebook.note((denied, peer, self._verifier.stores.clock(), origin))
+        self._verifier.notebook.note((denied, peer.address, self._verifier.stores.clock(), origin))
         return denied
 
     def _refuse_key(self, presented: bytes, peer: Address | None, request_id: str) -> Denied | None:
@@ -80,9 +79,6 @@ class ForwardAuth:
         if isinstance(decision, Allowed):
             return None
         return decision if decision.reason in _NOT_THE_PROXYS_FAULT else Denied(Reason.MISSING)
-
-    def _is_proxy(self, peer: Address) -> bool:
-        return peer.is_loopback or any(peer in network for network in self._trusted)
 
     def _refusal(self, denied: Denied, request_id: str) -> Response:
         now = self._verifier.stores.clock()

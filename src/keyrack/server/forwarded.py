@@ -71,10 +71,16 @@ def credential_lines(headers: Headers) -> Headers:
 
     A key of foreign form with a comma in it cannot be presented here.
     """
+    if isinstance(headers, dict) and not (
+        _is_joined(headers, b"authorization") or _is_joined(headers, b"x-api-key")
+    ):
+        return headers
     lines = [(name, value) for name in CREDENTIAL_HEADERS for value in values(headers, name)]
-    if len(lines) == 1 and b"," not in lines[0][1]:
-        return lines
     return [(name, part) for name, value in lines for part in value.split(b",")]
+
+
+def _is_joined(headers: Told, name: bytes) -> bool:
+    return name in headers and b"," in headers[name]
 
 
 def _once(headers: Iterable[tuple[bytes, bytes]]) -> Told:

@@ -58,7 +58,7 @@ class HotPaths:
         self._arrivals = Arrivals(trusted_proxies)
         self._realm = realm
         self._clock = verifier.stores.clock
-        self._forward_auth = ForwardAuth(verifier, trusted=trusted_proxies, realm=realm)
+        self._forward_auth = ForwardAuth(verifier, realm=realm)
         self._kept: dict[tuple[str, int, int, tuple[str, ...]], bytes] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -54,17 +54,13 @@ def require_json(headers: Headers) -> None:
 
 async def answer(send: Send, response: Response) -> None:
     """Send a whole response."""
-    headers = encoded(response.headers)
-    await answer_encoded(send, response.status, headers, response.body)
+    headers = [pair for pair in response.headers if pair[0] != "content-length"]
+    await answer_encoded(send, response.status, encoded(headers), response.body)
 
 
 async def answer_encoded(send: Send, status: int, headers: Encoded, body: bytes) -> None:
-    """Send a whole response; its length is added unless it is there."""
-    for name, _ in headers:
-        if name == b"content-length":
-            break
-    else:
-        headers.append((b"content-length", b"%d" % len(body)))
+    """Send a whole response; its length is added to the headers."""
+    headers.append((b"content-length", b"%d" % len(body)))
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
 
