@@ -70,9 +70,18 @@ class Issuer:
         return self._commit(change)
 
     def update(
-        self, key_id: str, changes: Mapping[str, Any], *, by: Authority, if_match: int | None = None
+        self,
+        key_id: str,
+        changes: Mapping[str, Any],
+        *,
+        by: Authority,
+        if_match: int | None = None,
+        unique: str | None = None,
     ) -> Key:
-        """Change fields of a key: name, owner, scopes, role, expires_at, networks, limits, metadata."""
+        """Change fields of a key: name, owner, scopes, role, expires_at, networks, limits, metadata.
+
+        `unique` is that of a Wish: `tenant` or `owner`, in which no other live key may bear the name.
+        """
         after = validated(changes, policy=self._policy, now=self._now())
         return self._change(
             key_id,
@@ -80,6 +89,7 @@ class Issuer:
             kind=EventKind.KEY_UPDATED,
             by=by,
             if_match=if_match,
+            unique=unique,
             data={"fields": sorted(after)},
         )
 
@@ -241,6 +251,7 @@ class Issuer:
         if_match: int | None = None,
         grants: bool = True,
         wait: bool = False,
+        unique: str | None = None,
         data: Mapping[str, Any] | None = None,
     ) -> Key:
         """Commit one change of one key. A change that leaves the key as it was writes nothing."""
@@ -261,6 +272,7 @@ class Issuer:
                 giver.require(authority.ASSIGN_OWNERS)
             if after == key:
                 return key
+            self._require_unique(draft, after, unique)
             return draft.write_key(self._stamped(after), self._event(kind, by, data or {}))
 
         return self._commit(change, urgent=ends, wait=wait)
@@ -303,7 +315,7 @@ class Issuer:
             return
         for other in draft.keys_named(key.tenant, key.name):
             expired = other.expires_at is not None and other.expires_at <= self._now()
-            same = unique == "tenant" or other.owner == key.owner
+            same = other.id != key.id and (unique == "tenant" or other.owner == key.owner)
             if same and other.status is not Status.REVOKED and not expired:
                 raise Conflict(f"A live key of this {unique} already has this name.", code="name_taken")
 

@@ -12,7 +12,7 @@ from typing import Self
 from keyrack.core.checks import Proved, Refused
 from keyrack.core.credential import MAX_LENGTH, looks_written, read
 from keyrack.core.http import Presented
-from keyrack.core.model import Access, Allowed, Decision, Denied, Key, Reason
+from keyrack.core.model import Access, Allowed, Decision, Denied, Key, Reason, Tenant
 from keyrack.core.peppers import Peppers
 from keyrack.core.policy import Policy
 from keyrack.core.prepared import below, matching, nobody, prove
@@ -25,6 +25,7 @@ from keyrack.stores.journal import NOWHERE, Notebook, Origin
 from keyrack.stores.opened import Clock, Stores
 from keyrack.stores.static import StaticKeys
 from keyrack.stores.urls import open_stores
+from keyrack.tenancy import Tenants
 from keyrack.upkeep import Upkeep
 
 DEFAULT_POLL = 0.5
@@ -120,6 +121,10 @@ class Verifier:
         """An Issuer on the same store, whose changes this Verifier knows at once."""
         return Issuer(self.stores, self.policy, spread=self.spread)
 
+    def tenants(self) -> Tenants:
+        """What makes and changes tenants on the same store, known here at once."""
+        return Tenants(self.stores, spread=self.spread)
+
     def spread(self, number: int, wait: bool) -> None:
         """Bring a commit made beside this Verifier to its replica, and wait for the other nodes.
 
@@ -186,13 +191,24 @@ class Verifier:
     ) -> Decision:
         """The second half of `identify`: check the key as it is now, spend, note."""
         now = self._clock()
-        proved = self._proved_before(identified)
-        if ceiling is not None:
-            proved = _below(proved, ceiling)
+        proved = self._again(identified, ceiling)
         decision = proved.check(access, now)
         decision = self._spend(decision, proved, access, now)
         self.notebook.note((decision, access.address, now, origin))
         return decision
+
+    def recheck(self, identified: Allowed, access: Access, *, ceiling: Ceiling | None = None) -> Decision:
+        """Whether what passed would pass now, for work that goes on: spends nothing, and is not noted."""
+        return self._again(identified, ceiling).check(access, self._clock())
+
+    def tenant(self, tenant_id: str) -> Tenant | None:
+        """A tenant as decisions see it, or None where it has no record."""
+        return self.follower.replica.tenants.get(tenant_id)
+
+    @property
+    def max_stale(self) -> float:
+        """Seconds after a commit from which on no node of the store decides without it."""
+        return self.follower.max_stale_anywhere
 
     @property
     def trouble(self) -> str | None:
@@ -238,8 +254,12 @@ class Verifier:
                 return proved
         return _UNKNOWN
 
+    def _again(self, identified: Allowed, ceiling: Ceiling | None) -> Proved | Refused:
+        """The version that was proved then, as it is now, below the ceiling."""
+        proved = self._proved_before(identified)
+        return proved if ceiling is None else _below(proved, ceiling)
+
     def _proved_before(self, identified: Allowed) -> Proved | Refused:
-        """The version that was proved then, as it is now."""
         doubt = self.doubt()
         if doubt is not None:
             return _REFUSED[doubt]

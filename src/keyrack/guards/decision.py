@@ -34,6 +34,8 @@ class Options(TypedDict, total=False):
     """The networks of proxies whose X-Forwarded-For is believed; none by default."""
     ceiling: Ceiling | None
     """What a key may do here at most."""
+    tenant_header: str | None
+    """A header in which a request may name its tenant; any but the key's own is refused."""
 
 
 class Decider:
@@ -52,11 +54,13 @@ class Decider:
         respond: Respond | None = None,
         trusted_proxies: Iterable[str | Network] = (),
         ceiling: Ceiling | None = None,
+        tenant_header: str | None = None,
     ):
         self.table = Table(rows)
         self._trusted = read_networks(trusted_proxies)
         self._verifier = verifier or Unconfigured()
         self._ceiling = ceiling
+        self._tenant_header = tenant_header.lower().encode() if tenant_header else None
         self._answers = Answers(realm=realm, respond=respond, clock=clock_of(verifier))
         self._means = Means(self._verifier, ceiling, self._answers)
 
@@ -74,10 +78,19 @@ class Decider:
         return KeyState(self._means, place, request, access, decision)
 
     def _access(self, place: Place, request: Request) -> Access:
+        access = self._access_from(place, request)
+        return access if self._tenant_header is None else self._of_tenant(access, request)
+
+    def _access_from(self, place: Place, request: Request) -> Access:
         if self._trusted:
             return replace(place.access, address=self._address(request))
         peer = request.peer
         return place.access_from(peer if peer is None or len(peer) <= MAX_LENGTH else None)
+
+    def _of_tenant(self, access: Access, request: Request) -> Access:
+        """Named by several headers, it is none that there is: no id has a comma."""
+        named = values(request.named, self._tenant_header or b"")
+        return replace(access, tenant=b",".join(named).decode("latin-1")) if named else access
 
     def _address(self, request: Request) -> Address | None:
         return client_address(request.peer, values(request.named, b"x-forwarded-for"), self._trusted)

@@ -115,7 +115,7 @@ def _walk_all(
 def _check_order(rows: Sequence[Row]) -> None:
     """Starlette takes the first route that matches, the guard the most precise; both must agree."""
     for first, second in combinations(rows, 2):
-        if first.method == second.method and first.access != second.access and _hides(first, second):
+        if first.method == second.method and first.needs != second.needs and _hides(first, second):
             raise ConfigurationError(
                 "rows", f"{second} is never reached behind {first}; register it before that."
             )

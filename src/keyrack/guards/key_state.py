@@ -8,6 +8,7 @@ from dataclasses import replace
 from keyrack.core.errors import Unavailable
 from keyrack.core.http import Response
 from keyrack.core.model import Access, Address, Allowed, Decision, Denied, Key, Rate, Secret
+from keyrack.core.scopes import covers
 from keyrack.guards.means import Means
 from keyrack.guards.request import Request
 from keyrack.guards.table import Place
@@ -71,6 +72,10 @@ class KeyState:
     def request_id(self) -> str:
         """The id that answers, log and journal give this request."""
         return self._request.id
+
+    def holds(self, scope: str) -> bool:
+        """Whether the key may do this as far as its scopes go; asks nothing more, and spends nothing."""
+        return covers(self.allowed.scopes, scope)
 
     def allow(self, access: Access) -> Decision:
         """Ask whether the key may do this; the client's address is filled in."""

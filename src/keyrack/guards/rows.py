@@ -42,6 +42,8 @@ class Row:
     method: str
     path: str
     access: Access | Special
+    service: str | None = None
+    """With LATER: what must not be suspended for the tenant. An Access names its service itself."""
 
     def __post_init__(self) -> None:
         if self.method != WEBSOCKET and _METHOD.fullmatch(self.method) is None:
@@ -52,9 +54,16 @@ class Row:
             self._check_scopes(self.access)
         elif self.access is LATER and self.method == WEBSOCKET:
             raise self._wrong("cannot be LATER, since a web socket is accepted before it says anything")
+        if self.service is not None and self.access is not LATER:
+            raise self._wrong("names a service beside its access; only a row that is LATER does")
 
     def __str__(self) -> str:
         return f"{self.method} {self.path}"
+
+    @property
+    def needs(self) -> tuple[Access | Special, str | None]:
+        """All that it asks of a key."""
+        return self.access, self.service
 
     def _check_scopes(self, access: Access) -> None:
         if not access.scopes:

@@ -36,7 +36,7 @@ class Place:
         """How journal entries name it; never the path that was called."""
         self.is_open = row.access is OPEN
         self.is_later = row.access is LATER
-        self.access = row.access if isinstance(row.access, Access) else Access()
+        self.access = row.access if isinstance(row.access, Access) else Access(service=row.service)
         self.access_from: Callable[[str | None], Access] = lru_cache(ADDRESSES_KEPT)(self._access_from)
         """The Access of a request that comes from this host."""
 
@@ -142,4 +142,4 @@ def _as_one(first: Place | None, second: Place | None) -> bool:
     """Whether it makes no difference which of the two a request comes to."""
     if first is second:
         return True
-    return first is not None and second is not None and first.row.access == second.row.access
+    return first is not None and second is not None and first.row.needs == second.row.needs
