@@ -33,6 +33,7 @@ PUBLIC = {
     "Key",
     "KeyrackError",
     "Limit",
+    "Listing",
     "Minted",
     "Policy",
     "Reason",
@@ -41,7 +42,9 @@ PUBLIC = {
     "Unavailable",
     "Verifier",
     "Wish",
+    "key_json",
     "open_stores",
+    "read_json",
     "weakness",
 }
 

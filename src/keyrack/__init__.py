@@ -9,7 +9,10 @@ from keyrack.core.errors import ConfigurationError, KeyrackError, Unavailable
 from keyrack.core.model import Access, Allowed, Decision, Denied, Key, Limit, Reason, Tenant
 from keyrack.core.policy import Policy
 from keyrack.core.strength import weakness
+from keyrack.core.strict_json import read as read_json
 from keyrack.issuer import Issuer, Minted
+from keyrack.presenting import key_json
+from keyrack.stores.protocols import Listing
 from keyrack.stores.static import StaticKeys
 from keyrack.stores.urls import open_stores
 from keyrack.verifier import Verifier
@@ -26,6 +29,7 @@ __all__ = [
     "Key",
     "KeyrackError",
     "Limit",
+    "Listing",
     "Minted",
     "Policy",
     "Reason",
@@ -34,6 +38,8 @@ __all__ = [
     "Unavailable",
     "Verifier",
     "Wish",
+    "key_json",
     "open_stores",
+    "read_json",
     "weakness",
 ]
