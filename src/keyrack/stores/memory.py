@@ -16,6 +16,7 @@ from keyrack.stores.protocols import (
     Listing,
     Mark,
     Plan,
+    Reading,
     Record,
     Reseal,
     Snapshot,
@@ -83,6 +84,10 @@ class MemoryKeys:
     def record(self, kind: Kind, record_id: str) -> Record | None:
         return self._records.get((kind, record_id))
 
+    def read(self, kind: Kind, record_id: str) -> Reading:
+        with self._lock:
+            return Reading(len(self._entries), self.record(kind, record_id))
+
     def records(self, listing: Listing) -> Sequence[Record]:
         with self._lock:
             found = [record for record in self._records.values() if _listed(record, listing)]
@@ -138,6 +143,9 @@ class _Frozen:
     def records(self) -> Iterator[tuple[str, str, bytes, str, bytes]]:
         for record in self._keys._records.values():
             yield record.kind, record.id, record.body, record.pepper, record.mac
+
+    def count(self) -> int:
+        return len(self._keys._records)
 
 
 def _listed(record: Record, listing: Listing) -> bool:

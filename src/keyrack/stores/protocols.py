@@ -73,6 +73,13 @@ class Change(NamedTuple):
     record: Record | None
 
 
+class Reading(NamedTuple):
+    """A record, and the number of the log's last event at the instant at which it was read."""
+
+    number: int
+    record: Record | None
+
+
 class View(Protocol):
     """What a plan may read, as of the instant before its commit."""
 
@@ -125,6 +132,9 @@ class Snapshot(Protocol):
     def records(self) -> Iterator[tuple[str, str, bytes, str, bytes]]:
         """Every record as (kind, id, body, pepper, mac), in no order, each once."""
 
+    def count(self) -> int:
+        """How many records there are."""
+
 
 class Keys(Protocol):
     """A store of records and their log."""
@@ -164,6 +174,9 @@ class Keys(Protocol):
 
     def record(self, kind: Kind, record_id: str) -> Record | None:
         """A record as it is now."""
+
+    def read(self, kind: Kind, record_id: str) -> Reading:
+        """A record together with the end of the log, both at one instant."""
 
     def records(self, listing: Listing) -> Sequence[Record]:
         """Records in the order in which they were made."""

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import NoReturn
 
-from keyrack.stores.protocols import Batch, Excerpt, Keys, Kind, Listing, Mark, Reseal, View
+from keyrack.stores.protocols import Batch, Excerpt, Keys, Kind, Listing, Mark, Reading, Reseal, View
 from keyrack.testing.samples import (
     NOTHING,
     append,
@@ -59,6 +59,7 @@ class KeysContract:
         ):
             same(list(found), [])
         same(state_of(keys), (None, []))
+        same(keys.read(Kind.KEY, "a"), Reading(0, None))
         same(planned(keys, lambda view: view.last()), None)
         same(marks(keys, b"t"), [None])
 
@@ -159,6 +160,47 @@ class KeysContract:
             same(sorted(snapshot.records()), sorted([sealed(first), sealed(second)]))
         same((last and last.number, again and again.number), (2, 2))
         same(len(state_of(keys)[1]), 3)
+
+    def test_a_snapshot_counts_the_records_of_its_instant(self, open_keys: OpenKeys) -> None:
+        keys, writer = open_keys(), open_keys()
+        fill(keys, [key("a", 1), tenant("a", 2), key("b", 3)])
+        with keys.snapshot() as snapshot:
+            before = snapshot.count()
+            fill(writer, [key("c", 4)])
+            same((before, snapshot.count()), (3, 3))
+        with keys.snapshot() as snapshot:
+            same(snapshot.count(), 4)
+
+    def test_a_record_is_read_with_the_end_of_the_log(self, open_keys: OpenKeys) -> None:
+        keys, other = open_keys(), open_keys()
+        record, namesake = key("a", 1, name="é漢", owner=None), tenant("a", 2)
+        fill(keys, [record, namesake])
+        put(keys, entry(3))
+        same(other.read(Kind.KEY, "a"), Reading(3, record))
+        same(other.read(Kind.TENANT, "a"), Reading(3, namesake))
+        same(other.read(Kind.KEY, "b"), Reading(3, None))
+        newer = key("a", 4, serial=1)
+        fill(keys, [newer])
+        same(other.read(Kind.KEY, "a"), Reading(4, newer))
+
+    def test_a_record_is_never_read_with_a_number_that_it_did_not_have(self, open_keys: OpenKeys) -> None:
+        """Every commit writes the record anew, so its revision must be the last number each time."""
+        writer, reader = open_keys(), open_keys()
+        fill(writer, [key("a", 1)])
+        done = threading.Event()
+        seen: list[Reading] = []
+
+        def write() -> None:
+            for number in range(2, 60):
+                fill(writer, [key("a", number, serial=1)])
+            done.set()
+
+        def read() -> None:
+            while not done.is_set():
+                seen.append(reader.read(Kind.KEY, "a"))
+
+        at_once([write, read])
+        same([one for one in seen if one.record is None or one.record.revision != one.number], [])
 
     def test_a_record_is_replaced_and_keeps_its_place(self, open_keys: OpenKeys) -> None:
         keys = open_keys()

@@ -10,6 +10,7 @@ from sqlalchemy import (
     Column,
     ColumnElement,
     Connection,
+    Executable,
     LargeBinary,
     Row,
     Select,
@@ -34,6 +35,7 @@ from keyrack.stores.protocols import (
     Listing,
     Mark,
     Plan,
+    Reading,
     Record,
     Reseal,
     Snapshot,
@@ -89,16 +91,28 @@ class SqlView:
         for chunk in rows.partitions():
             yield from chunk
 
+    def count(self) -> int:
+        return int(self._connection.execute(_COUNT).scalar_one())
+
 
 class SqlKeys:
     """Implements keyrack.stores.protocols.Keys on transactions that a database module opens.
 
-    `reading` sees one instant; `writing` is alone among all writers until it ends.
+    `reading` sees one instant; `writing` is alone among all writers until it ends. `announce` is run in
+    each transaction that adds to the log, where a database can tell others of it.
     """
 
-    def __init__(self, *, reading: Transaction, writing: Transaction, blocks: bool):
+    def __init__(
+        self,
+        *,
+        reading: Transaction,
+        writing: Transaction,
+        blocks: bool,
+        announce: Executable | None = None,
+    ):
         self._reading = translated(reading)
         self._writing = translated(writing)
+        self._announce = announce
         self.blocks = blocks
 
     def commit(self, plan: Plan) -> Batch:
@@ -106,6 +120,7 @@ class SqlKeys:
             batch = plan(SqlView(connection))
             if batch.entries:
                 _write(connection, batch)
+                self._tell(connection)
             return batch
 
     def reseal(self, seals: Sequence[Reseal]) -> int:
@@ -148,6 +163,11 @@ class SqlKeys:
         with self._reading() as connection:
             return SqlView(connection).record(kind, record_id)
 
+    def read(self, kind: Kind, record_id: str) -> Reading:
+        with self._reading() as connection:
+            number, *row = connection.execute(_READING, {"kind": kind.value, "id": record_id}).one()
+        return Reading(number, _record(row))
+
     def records(self, listing: Listing) -> Sequence[Record]:
         with self._reading() as connection:
             return _records(connection.execute(_listed(listing)))
@@ -162,6 +182,10 @@ class SqlKeys:
         with self._writing() as connection:
             connection.execute(delete(marks).where(marks.c.at < before))
 
+    def _tell(self, connection: Connection) -> None:
+        if self._announce is not None:
+            connection.execute(self._announce)
+
 
 _RESEAL = (
     update(records)
@@ -172,7 +196,12 @@ _RESEAL = (
     )
     .values(pepper=bindparam("new_pepper"), mac=bindparam("new_mac"))
 )
-_BY_ID = select(*_RECORD).where(records.c.kind == bindparam("kind"), records.c.id == bindparam("id"))
+_IS_THIS = (records.c.kind == bindparam("kind")) & (records.c.id == bindparam("id"))
+_BY_ID = select(*_RECORD).where(_IS_THIS)
+_END = select(func.coalesce(func.max(log.c.number), 0).label("number")).subquery()
+# One statement, so that both are of one instant however a database isolates transactions.
+_READING = select(_END.c.number, *_RECORD).select_from(_END.outerjoin(records, _IS_THIS))
+_COUNT = select(func.count()).select_from(records)
 _LAST = select(*_ENTRY).order_by(log.c.number.desc()).limit(1)
 
 
@@ -185,8 +214,9 @@ def translated(transaction: Transaction) -> Transaction:
             with transaction() as connection:
                 yield connection
         except SQLAlchemyError as error:
-            # Only the class: a message may quote the statement's values.
-            raise Unavailable(f"The key store failed: {type(error).__name__}.") from None
+            # Only the class, the driver's where it has one: a message may quote the statement's values.
+            kind = type(getattr(error, "orig", None) or error).__name__
+            raise Unavailable(f"The key store failed: {kind}.") from None
 
     return guarded
 
