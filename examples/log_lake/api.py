@@ -1,0 +1,45 @@
+"""The routes on FastAPI, built from the table of operations. No guard here, and nothing is opened."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+
+from examples.log_lake import errors
+from examples.log_lake.operations import BY_NAME
+from examples.log_lake.routes import health
+
+MODULES = (health,)
+HANDLERS = {handler.__name__: handler for module in MODULES for handler in module.HANDLERS}
+
+
+def create_api() -> FastAPI:
+    """The application behind the guard, without the framework's own documentation routes."""
+    api = FastAPI(
+        title="Log lake",
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        lifespan=_closing,
+    )
+    for name, handler in HANDLERS.items():
+        operation = BY_NAME[name]
+        api.add_api_route(
+            operation.path,
+            handler,
+            methods=[operation.method],
+            name=name,
+            status_code=operation.success,
+            response_model=None,
+        )
+    errors.install(api)
+    return api
+
+
+@asynccontextmanager
+async def _closing(api: FastAPI) -> AsyncIterator[None]:
+    yield
+    api.state.service.close()
