@@ -9,10 +9,10 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
-from keyrack.core.checks import Proved, Refused
+from keyrack.core.checks import Proved, Refused, not_forgotten
 from keyrack.core.credential import MAX_LENGTH, looks_written, read
 from keyrack.core.http import Presented
-from keyrack.core.model import Access, Allowed, Decision, Denied, Key, Reason, Tenant
+from keyrack.core.model import Access, Address, Allowed, Decision, Denied, Key, Reason, Tenant
 from keyrack.core.peppers import Peppers
 from keyrack.core.policy import Policy
 from keyrack.core.prepared import below, matching, nobody, prove
@@ -210,6 +210,29 @@ class Verifier:
         """Seconds after a commit from which on no node of the store decides without it."""
         return self.follower.max_stale_anywhere
 
+    def prove(
+        self,
+        presented: Presented,
+        address: Address | None,
+        origin: Origin = NOWHERE,
+        *,
+        within: str | None = None,
+    ) -> Proved | Denied:
+        """Which version of which key a text is, for whoever decides elsewhere what it may do.
+
+        A refusal is final, counted and noted here; what is proved is charged and noted by whoever decides.
+        """
+        now = self._clock()
+        proved = _remembered(self._prove(presented), now)
+        if within is not None:
+            proved = _within(proved, within)
+        if isinstance(proved, Proved):
+            self._redigest(proved.check(_identity(proved.key, address), now), proved, presented)
+            return proved
+        denied = self._spender.refuse(proved.answer, (), address, now)
+        self.notebook.note((denied, address, now, origin))
+        return denied
+
     @property
     def trouble(self) -> str | None:
         """One sentence for operators on why the replica is not confirmed, while it is not; else None."""
@@ -289,6 +312,17 @@ def _below(proved: Proved | Refused, ceiling: Ceiling) -> Proved | Refused:
 def _within(proved: Proved | Refused, tenant: str) -> Proved | Refused:
     known = isinstance(proved, Refused) or proved.key.tenant == tenant
     return proved if known else _UNKNOWN
+
+
+def _remembered(proved: Proved | Refused, now: float) -> Proved | Refused:
+    """The same, but for a version that ended so long ago that it is told from an unknown text no more."""
+    forgotten = isinstance(proved, Proved) and not_forgotten(proved, Access(), now) is not None
+    return _UNKNOWN if forgotten else proved
+
+
+def _identity(key: Key, address: Address | None) -> Access:
+    """What asks nothing of a key but that it works."""
+    return Access(environments=(key.environment,), prefixes=(key.prefix,), address=address)
 
 
 def _may_be_foreign(text: str) -> bool:
