@@ -93,8 +93,7 @@ class _Walk:
         if self._authenticates(entry):
             self._vouched = entry.number
         if event.subject is not None:
-            kind = Kind.TENANT if event.kind.startswith("tenant.") else Kind.KEY
-            self.latest[kind, event.subject] = event.number
+            self.latest[Kind.about(event.kind), event.subject] = event.number
         return None
 
     def _authenticates(self, entry: Entry) -> bool:

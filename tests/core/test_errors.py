@@ -12,6 +12,7 @@ TABLE = {
     "InvalidRequest": (400, "invalid_request"),
     "NotHeld": (403, "insufficient_scope"),
     "SecretDated": (403, "secret_dated"),
+    "SessionPresented": (403, "session_presented"),
     "NotFound": (404, "not_found"),
     "MethodNotAllowed": (405, "method_not_allowed"),
     "Conflict": (409, "conflict"),

@@ -2,10 +2,11 @@
 
 KeyrackError
 ├── InvalidRequest 400    ├── Conflict 409 (or a named one)   ├── ValidationFailed 422
-├── NotHeld 403           │   └── StoreExists                 ├── Unavailable 503
-├── SecretDated 403       ├── PreconditionFailed 412          ├── Tampered (nothing is decided from it)
-├── NotFound 404          ├── PayloadTooLarge 413             └── ConfigurationError (exit code 78;
-└── MethodNotAllowed 405  └── UnsupportedMediaType 415            names the setting, never its value)
+├── NotHeld 403           │   ├── StoreExists                 ├── Unavailable 503
+├── SecretDated 403       │   └── StoreMoved                  ├── Tampered (nothing is decided from it)
+├── SessionPresented 403  ├── PreconditionFailed 412          └── ConfigurationError (exit code 78;
+├── NotFound 404          ├── PayloadTooLarge 413                 names the setting, never its value)
+└── MethodNotAllowed 405  └── UnsupportedMediaType 415
 
 No message carries a credential: whoever raises one of these writes a sentence, not an input.
 """
@@ -53,6 +54,12 @@ class SecretDated(KeyrackError):
     """A secret that is being rotated out was used to change its own key."""
 
     status, code, title = 403, "secret_dated", "Secret is being rotated out"
+
+
+class SessionPresented(KeyrackError):
+    """A session token was presented where only the key itself will do: for changes, and for a session."""
+
+    status, code, title = 403, "session_presented", "Session presented"
 
 
 class NotFound(KeyrackError):

@@ -48,12 +48,15 @@ class EventKind(StrEnum):
     TENANT_DELETED = "tenant.deleted"
 
 
+    SECRET_SEALED = "secret.sealed"
+    SECRET_REENCRYPTED = "secret.reencrypted"
+    SECRET_RETIRED = "secret.retired"
 _KINDS = frozenset(kind.value for kind in EventKind)
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One committed change as people read it. `subject` is the id of the key or tenant."""
+    """One committed change as people read it. `subject` is the id of the key, tenant or secret."""
 
     kind: EventKind
     at: datetime

@@ -168,6 +168,20 @@ class Access:
     address: Address | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Session:
+    """What a session token stands for: a version of a key, less of what that may do, and until when."""
+
+    key_id: str
+    version: int
+    tenant: str
+    scopes: tuple[str, ...]
+    ends_at: int
+    """Unix seconds."""
+    audience: str | None = None
+    """The one service that it is meant for; None for any."""
+
+
 class Allowed(NamedTuple):
     """The credential may pass. `scopes` are what it may do: the key's, met with every ceiling."""
 
@@ -175,6 +189,8 @@ class Allowed(NamedTuple):
     secret: Secret
     scopes: tuple[str, ...]
     rates: tuple[Rate, ...] = ()
+    session: Session | None = None
+    """Set where a session token was presented instead of the key; it changes nothing."""
 
 
 class Denied(NamedTuple):

@@ -15,6 +15,8 @@ from sys import intern
 from typing import Any
 
 from keyrack.core.model import Key, Limit, Secret, Status, Tenant, VersionState
+from keyrack.core.sealed import SealedSecret
+from keyrack.core.sealed import parse as parse_ciphertext
 
 FORMAT = 1
 _NOTHING: Mapping[str, Any] = {}
@@ -114,6 +116,40 @@ def read_tenant(body: bytes) -> Tenant:
         starts_at=_read_optional(record.pop("starts_at", None)),
         ends_at=_read_optional(record.pop("ends_at", None)),
         deleted_at=_read_optional(record.pop("deleted_at", None)),
+        unknown=record or _NOTHING,
+    )
+
+
+def write_secret(secret: SealedSecret) -> bytes:
+    """The bytes of a sealed secret's record."""
+    members = {
+        "format": FORMAT,
+        "purpose": secret.purpose,
+        "tenant": secret.tenant,
+        "name": secret.name,
+        "version": secret.version,
+        "ciphertext": None if secret.ciphertext is None else secret.ciphertext.text,
+        "facts": secret.facts,
+        "revision": secret.revision,
+        **_times(secret, "created_at", "not_after"),
+    }
+    return _dump(members, secret.unknown)
+
+
+def read_secret(body: bytes) -> SealedSecret:
+    """The sealed secret of a record's bytes, which were authenticated before."""
+    record = json.loads(body)
+    del record["format"]
+    return SealedSecret(
+        purpose=record.pop("purpose"),
+        tenant=record.pop("tenant"),
+        name=record.pop("name"),
+        version=record.pop("version"),
+        ciphertext=parse_ciphertext(record.pop("ciphertext", "")),
+        facts=record.pop("facts", {}),
+        revision=record.pop("revision"),
+        created_at=read_time(record.pop("created_at")),
+        not_after=_read_optional(record.pop("not_after", None)),
         unknown=record or _NOTHING,
     )
 

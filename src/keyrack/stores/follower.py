@@ -187,7 +187,7 @@ def _changed(event: Event, record: Record | None) -> list[Record]:
     """The record that an event is about, as it was read with it: of its subject, and no older than it."""
     if event.subject is None and record is None:
         return []
-    kind = Kind.TENANT if event.kind.startswith("tenant.") else Kind.KEY
+    kind = Kind.about(event.kind)
     if record is None or (record.kind, record.id) != (kind, event.subject) or _older(record, event):
         raise Tampered(f"Event {event.number} came without the record that it left.", number=event.number)
     return [record]

@@ -17,6 +17,7 @@ from keyrack.core.errors import ConfigurationError, KeyrackError, Unavailable
 from keyrack.core.events import SUM_MODULUS, Entry, Event, Head, fingerprint, seal
 from keyrack.core.model import Key, Tenant
 from keyrack.core.peppers import SETTING, Peppers
+from keyrack.core.sealed import SealedSecret
 from keyrack.stores import sealing
 from keyrack.stores.heads import head_of
 from keyrack.stores.protocols import Batch, Keys, Kind, Mark, Record, View
@@ -45,6 +46,11 @@ class Draft:
         """A tenant as it would be now."""
         record = self._record(Kind.TENANT, tenant_id)
         return None if record is None else sealing.open_tenant(record, self._peppers)
+
+    def secret(self, secret_id: str) -> SealedSecret | None:
+        """A sealed secret as it would be now."""
+        record = self._record(Kind.SECRET, secret_id)
+        return None if record is None else sealing.open_secret(record, self._peppers)
 
     def keys_named(self, tenant: str, name: str) -> list[Key]:
         """The keys of a tenant that bear this name."""
@@ -77,6 +83,15 @@ class Draft:
         serial = before.serial if before else written.revision
         sealed = sealing.seal_tenant(written, self._peppers.first, serial=serial)
         self._write(sealed, before, replace(event, tenant=tenant.id, subject=tenant.id))
+        return written
+
+    def write_secret(self, secret: SealedSecret, event: Event) -> SealedSecret:
+        """Write a sealed secret with the event that says why; returns it with its new revision."""
+        before = self._record(Kind.SECRET, secret.id)
+        written = replace(secret, revision=self.head.number + 1)
+        serial = before.serial if before else written.revision
+        sealed = sealing.seal_secret(written, self._peppers.first, serial=serial)
+        self._write(sealed, before, replace(event, tenant=secret.tenant, subject=secret.id))
         return written
 
     def write_event(self, event: Event) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple, Protocol
 
-from keyrack.core.events import Entry
+from keyrack.core.events import Entry, EventKind
 
 
 class Kind(StrEnum):
@@ -21,6 +21,14 @@ class Kind(StrEnum):
 
     KEY = "key"
     TENANT = "tenant"
+    SECRET = "secret"
+    """A version of a reversible secret, sealed: see keyrack.vault."""
+
+    @classmethod
+    def about(cls, event: EventKind) -> Kind:
+        """What the subject of such an event is."""
+        first, _, _ = event.value.partition(".")
+        return cls(first) if first in (cls.TENANT, cls.SECRET) else cls.KEY
 
 
 class Record(NamedTuple):

@@ -17,10 +17,12 @@ from keyrack.core.model import Key, Tenant, VersionState
 from keyrack.core.peppers import Pepper, Peppers
 from keyrack.core.policy import Policy
 from keyrack.core.prepared import Prepared, prepare
+from keyrack.core.sealed import SealedSecret
+from keyrack.core.session import SIGNING_PURPOSE
 from keyrack.stores.protocols import Kind, Record, Snapshot
 from keyrack.stores.sealing import authenticate, authenticated, refuse_retired
 
-_TENANT = Kind.TENANT.value
+_KEY = Kind.KEY.value
 MAX_PREPARED = 20_000
 """How many parsed keys are kept; beyond that all are let go, and parsed again when they are asked for."""
 
@@ -37,7 +39,7 @@ class _PreparedKeys(dict[str, Prepared]):
 
 
 class Replica:
-    """The keys and tenants of a store as of `head`."""
+    """The keys, tenants and sealed secrets of a store as of `head`."""
 
     def __init__(self, peppers: Peppers, policy: Policy):
         self._peppers = peppers
@@ -51,8 +53,13 @@ class Replica:
         self._foreign_of: dict[str, tuple[bytes, ...]] = {}
         self._foreign_peppers: tuple[str, ...] = ()
         self._tenant_bodies: dict[str, bytes] = {}
+        self._secret_bodies: dict[str, bytes] = {}
         self._sum = 0
         self.tenants: dict[str, Tenant] = {}
+        self.missing_tenants: set[str] = set()
+        """Tenants without a record, of keys that were asked for: such a key is never decided on."""
+        self.signing_keys: dict[str, SealedSecret] = {}
+        """The sealed secrets that sign sessions, by the id that a token names; they are few."""
         self.head: Head = EMPTY
 
     def __len__(self) -> int:
@@ -111,12 +118,16 @@ class Replica:
 
     def _gain(self, record: Record) -> int:
         pepper = self._peppers[self.head.state_pepper]
-        bodies = self._tenant_bodies if record.kind == Kind.TENANT else self._bodies
-        before = bodies.get(record.id)
+        before = self._bodies_of(record.kind).get(record.id)
         return fingerprint(record.body, pepper) - (fingerprint(before, pepper) if before else 0)
 
+    def _bodies_of(self, kind: str) -> dict[str, bytes]:
+        if kind == _KEY:
+            return self._bodies
+        return self._tenant_bodies if kind == Kind.TENANT else self._secret_bodies
+
     def _sum_under(self, pepper: Pepper) -> int:
-        bodies = chain(self._bodies.values(), self._tenant_bodies.values())
+        bodies = chain.from_iterable(self._bodies_of(kind).values() for kind in Kind)
         return sum(fingerprint(body, pepper) for body in bodies)
 
     def _require_peppers(self, key: Key) -> None:
@@ -125,8 +136,9 @@ class Replica:
                 self._peppers[version.pepper]
 
     def _take(self, kind: str, record_id: str, body: bytes) -> None:
-        if kind == _TENANT:
-            self._take_tenant(record_id, body)
+        if kind != _KEY:
+            take = self._take_tenant if kind == Kind.TENANT else self._take_secret
+            take(record_id, body)
             return
         with self._changing:
             self._bodies[record_id] = body
@@ -142,6 +154,12 @@ class Replica:
             self._prepared.clear()
 
     def _index(self, key: Key) -> None:
+    def _take_secret(self, secret_id: str, body: bytes) -> None:
+        secret = records.read_secret(body)
+        self._secret_bodies[secret_id] = body
+        if secret.purpose == SIGNING_PURPOSE:
+            self.signing_keys[secret.facts["kid"]] = secret
+
         foreign = [version for version in key.versions if version.foreign]
         digests = dict.fromkeys((version.digest for version in foreign), key.id)
         # First what is there now, then what is gone: whoever looks meanwhile finds the key all the time.

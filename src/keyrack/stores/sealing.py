@@ -10,6 +10,7 @@ from keyrack.core.errors import Tampered
 from keyrack.core.events import Head
 from keyrack.core.model import Key, Tenant
 from keyrack.core.peppers import Pepper, Peppers
+from keyrack.core.sealed import SealedSecret
 from keyrack.stores.protocols import Kind, Record
 
 
@@ -42,6 +43,23 @@ def seal_tenant(tenant: Tenant, pepper: Pepper, *, serial: int) -> Record:
         pepper.record.digest(sealed_text(Kind.TENANT, tenant.id, body)),
         tenant.id,
         tenant.name,
+        None,
+        serial,
+    )
+
+
+def seal_secret(secret: SealedSecret, pepper: Pepper, *, serial: int) -> Record:
+    """The record of a sealed secret as of its revision."""
+    body = records.write_secret(secret)
+    return Record(
+        Kind.SECRET,
+        secret.id,
+        secret.revision,
+        body,
+        pepper.id,
+        pepper.record.digest(sealed_text(Kind.SECRET, secret.id, body)),
+        secret.tenant,
+        secret.name,
         None,
         serial,
     )
@@ -85,6 +103,12 @@ def open_tenant(record: Record, peppers: Peppers) -> Tenant:
     """The tenant of a record, authenticated. Raises Tampered."""
     authenticate(record.kind, record.id, record.body, record.pepper, record.mac, peppers)
     return records.read_tenant(record.body)
+
+
+def open_secret(record: Record, peppers: Peppers) -> SealedSecret:
+    """The sealed secret of a record, authenticated; still sealed. Raises Tampered."""
+    authenticate(record.kind, record.id, record.body, record.pepper, record.mac, peppers)
+    return records.read_secret(record.body)
 
 
 def sealed_text(kind: str, record_id: str, body: bytes) -> bytes:
