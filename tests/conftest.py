@@ -13,6 +13,9 @@ from leak_watch import LeakWatch
 from keyrack import Policy
 from keyrack.core import credential
 
+pytest_plugins = ["servers.postgresql", "servers.redis"]
+"""Fixtures that any test may ask for: real servers."""
+
 settings.register_profile(
     "default",
     deadline=None,

@@ -29,7 +29,7 @@ LONGEST_SECONDS = 0.2
 
 # Children are forked from a process of one thread that has imported everything once.
 forked = multiprocessing.get_context("forkserver")
-forked.set_forkserver_preload(["crash_writer", "keyrack.stores.sql.sqlite", "keyrack.stores.sql.journal"])
+forked.set_forkserver_preload(["crash_writer", "keyrack.stores.sql.sqlite", "keyrack.stores.sql.sqlite_journal"])
 
 
 class Writer:

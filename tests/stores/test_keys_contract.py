@@ -10,6 +10,7 @@ import pytest
 
 from keyrack.stores.memory import MemoryKeys
 from keyrack.stores.protocols import Keys
+from keyrack.stores.sql.postgres import open_postgres
 from keyrack.stores.sql.sqlite import open_sqlite
 from keyrack.testing.contract import KeysContract, OpenKeys
 
@@ -28,6 +29,19 @@ class TestSqlite(KeysContract):
 
             def open_one() -> Keys:
                 keys = open_sqlite(tmp_path / "keys.db", create=True)
+                opened.callback(keys.close)
+                return keys
+
+            yield open_one
+
+
+class TestPostgres(KeysContract):
+    @pytest.fixture
+    def open_keys(self, postgresql_url: str) -> Iterator[OpenKeys]:
+        with ExitStack() as opened:
+
+            def open_one() -> Keys:
+                keys, _ = open_postgres(postgresql_url, create=True)
                 opened.callback(keys.close)
                 return keys
 

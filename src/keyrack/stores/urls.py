@@ -29,10 +29,11 @@ def open_stores(
     create: bool = False,
     clock: Clock = time.time,
 ) -> Stores:
-    """Open what a KEYRACK_STORE url names: `env:`, `env:NAME`, `memory:` or `sqlite:///path`.
+    """Open what a KEYRACK_STORE url names: `env:`, `env:NAME`, `memory:`, `sqlite:///path` or
+    `postgresql://host/database`.
 
-    `create` makes a missing file. Without peppers only `memory:` opens, under a random one. Raises
-    ConfigurationError, which names the setting, and Unavailable.
+    `create` makes a missing file, or the tables in a database. Without peppers only `memory:` opens,
+    under a random one. Raises ConfigurationError, which names the setting, and Unavailable.
     """
     given = _peppers(url, peppers)
     counted = _counters(counters or default_counters(url, workers=1))
@@ -99,7 +100,9 @@ def _keys_and_journal(url: str, *, create: bool) -> tuple[Keys, Journal]:
         return MemoryKeys(), MemoryJournal()
     found = _OPENERS.get(url.partition(":")[0])
     if found is None:
-        raise ConfigurationError(STORE, "is none of env:, memory: and sqlite:///path.")
+        raise ConfigurationError(
+            STORE, "is none of env:, memory:, sqlite:///path and postgresql://host/database."
+        )
     extra, opener = found
     try:
         return opener(url, create)
@@ -111,15 +114,23 @@ def _open_sqlite(url: str, create: bool) -> tuple[Keys, Journal]:
     path = sqlite_path(url)
     if path is None:
         raise ConfigurationError(STORE, "names no file; write sqlite:///keyrack.db.")
-    from keyrack.stores.sql.journal import SqliteJournal
     from keyrack.stores.sql.sqlite import open_sqlite
+    from keyrack.stores.sql.sqlite_journal import SqliteJournal
 
     keys = open_sqlite(path, create=create)
     return keys, SqliteJournal(beside(path, "journal"))
 
 
+def _open_postgres(url: str, create: bool) -> tuple[Keys, Journal]:
+    from keyrack.stores.sql.postgres import open_postgres
+
+    return open_postgres(url, create=create)
+
+
 # What they import is imported by them alone, so that keys in the environment need no database library.
 _OPENERS: Mapping[str, tuple[str, Callable[[str, bool], tuple[Keys, Journal]]]] = {
     "sqlite": ("sql", _open_sqlite),
+    "postgresql": ("postgres", _open_postgres),
+    "postgres": ("postgres", _open_postgres),
 }
 """By scheme: the extra that is needed, and what opens the keys and the journal of a URL."""

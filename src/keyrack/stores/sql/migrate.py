@@ -8,10 +8,11 @@ from sqlalchemy import Connection, inspect, text
 
 from keyrack.core.errors import ConfigurationError
 
-HEAD = "0001"
+HEAD = "0002"
 """The revision of the newest script in `migrations`."""
 SCRIPTS = Path(__file__).parent / "migrations"
-_VERSION_TABLE = "alembic_version"
+VERSION_TABLE = "alembic_version"
+"""Where it stands which migrations a database has."""
 
 
 def migrate(connection: Connection) -> None:
@@ -22,9 +23,9 @@ def migrate(connection: Connection) -> None:
 
 
 def _present(connection: Connection) -> str | None:
-    if not inspect(connection).has_table(_VERSION_TABLE):
+    if not inspect(connection).has_table(VERSION_TABLE):
         return None
-    found: str | None = connection.execute(text(f"SELECT version_num FROM {_VERSION_TABLE}")).scalar()  # noqa: S608
+    found: str | None = connection.execute(text(f"SELECT version_num FROM {VERSION_TABLE}")).scalar()  # noqa: S608
     return found
 
 
