@@ -16,7 +16,7 @@ from keyrack.server.front import Front
 from keyrack.server.hot import QUIET_PATHS, HotPaths
 from keyrack.server.metrics import Metrics
 from keyrack.server.openapi import describe, operation_id
-from keyrack.server.routes import audit, health, keys, me, pages, tenants
+from keyrack.server.routes import audit, health, keys, me, pages, remote, tenants
 from keyrack.server.strict import StrictRequests
 from keyrack.server.table import ROWS
 from keyrack.server.wire import App
@@ -62,7 +62,7 @@ def management_api(verifier: Verifier, metrics: Metrics) -> FastAPI:
     api.state.verifier = verifier
     api.state.metrics = metrics
     api.state.services = Services(verifier.stores, issuer, Tenants(verifier.stores, spread=verifier.spread))
-    for module in (keys, tenants, audit, me, health, pages):
+    for module in (keys, tenants, audit, me, remote, health, pages):
         api.include_router(module.router)
     handle_failures(api)
     describe(api)

@@ -1,0 +1,125 @@
+"""The log as remote stores follow it: which keys and tenants changed, as numbers and ids alone.
+
+A page never goes beyond what this process has applied itself: whoever reads that a key changed, and
+asks here for it, must not be told what was before.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from typing import Any
+
+from keyrack.core.errors import Unavailable
+from keyrack.core.events import Entry, Event, open_known
+from keyrack.server.remote_bodies import FeedQuery
+from keyrack.stores.follower import steady
+from keyrack.stores.journal import Node
+from keyrack.stores.protocols import Excerpt
+from keyrack.verifier import Verifier
+
+LOOK_SECONDS = 0.02
+CATCH_UP_SECONDS = 2.0
+"""How long a follower that is ahead is waited for: it may have read from a process that is quicker."""
+MAX_REMOTE_NODES = 1000
+REMOTE = "remote-"
+"""How the nodes are called that follow through a server."""
+_HASH = slice(16)
+
+
+async def wait_for_news(verifier: Verifier, query: FeedQuery) -> float:
+    """Wait, in no thread, until the log goes beyond `after`; how many seconds that took."""
+    begun = steady()
+    while _stands(verifier, query, steady() - begun):
+        await asyncio.sleep(LOOK_SECONDS)
+    return steady() - begun
+
+
+def page(verifier: Verifier, query: FeedQuery, *, waited: float, within: str | None) -> dict[str, Any]:
+    """What lies behind `after`, of one tenant or of all. Raises Unavailable while nothing is certain."""
+    follower = verifier.follower
+    age, head, doubt = follower.age(), follower.replica.head, follower.doubt()
+    if doubt is not None:
+        raise Unavailable("This server is not up to date itself.", reason=doubt.value)
+    after = head.number if query.after is None else query.after
+    reset = not _holds(verifier, after, query.hash)
+    entries = [] if reset else _behind(verifier, after, query.limit, head.number)
+    number = head.number if reset else entries[-1].number if entries else after
+    return {
+        "data": [] if reset else _items(verifier, entries, within),
+        "number": number,
+        "hash": _hash_at(verifier, number),
+        "head": head.number,
+        "reset": reset,
+        "foreign": bool(follower.replica.foreign_peppers),
+        "age_seconds": age,
+        "waited_seconds": waited,
+        "max_stale_seconds": follower.max_stale,
+    }
+
+
+def renew(verifier: Verifier, node_id: str, after: int | None) -> None:
+    """Say in the journal that a remote node lives, so that a change which waits, waits for it.
+
+    Those whose word is too old for any decision are dropped, and there is room for so many only.
+    """
+    journal, now = verifier.stores.journal, steady()
+    known = {node.id: node for node in journal.nodes() if node.id.startswith(REMOTE)}
+    if node_id not in known:
+        gone = now - verifier.follower.max_stale_anywhere
+        for node in known.values():
+            if not gone <= node.renewed_at <= now:
+                journal.retire(node.id)
+        if len(known) >= MAX_REMOTE_NODES:
+            raise Unavailable("Too many remote stores follow this one.")
+    number = verifier.follower.replica.head.number if after is None else after
+    journal.renew(Node(node_id, number, _whole_hash(verifier, number), now))
+
+
+def _stands(verifier: Verifier, query: FeedQuery, waited: float) -> bool:
+    """Whether there is nothing to tell yet, and time left to wait for it."""
+    head = verifier.follower.replica.head.number
+    if query.after is None or head > query.after:
+        return False
+    return waited < (query.wait if head == query.after else min(query.wait, CATCH_UP_SECONDS))
+
+
+def _holds(verifier: Verifier, number: int, known: str | None) -> bool:
+    """Whether this log has that number, and the same event under it."""
+    if number > verifier.follower.replica.head.number:
+        return False
+    return known is None or known == _hash_at(verifier, number)
+
+
+def _behind(verifier: Verifier, after: int, most: int, head: int) -> list[Entry]:
+    if after >= head:
+        return []
+    found = verifier.stores.keys.entries(Excerpt(after=after, most=most))
+    return [entry for entry in found if entry.number <= head]
+
+
+def _items(verifier: Verifier, entries: list[Entry], within: str | None) -> list[dict[str, Any]]:
+    events = (open_known(entry, verifier.stores.peppers)[0] for entry in entries)
+    return [_item(event) for event in events if within in (None, event.tenant) or event.tenant is None]
+
+
+def _item(event: Event) -> dict[str, Any]:
+    about_tenant = event.kind.startswith("tenant.")
+    about_key = event.subject is not None and not about_tenant
+    return {
+        "number": event.number,
+        "key_id": event.subject if about_key else None,
+        "tenant": event.subject if about_tenant else None,
+    }
+
+
+def _hash_at(verifier: Verifier, number: int) -> str:
+    return _whole_hash(verifier, number).hex()[_HASH]
+
+
+def _whole_hash(verifier: Verifier, number: int) -> bytes:
+    head = verifier.follower.replica.head
+    if number == head.number:
+        return head.hash
+    found = verifier.stores.keys.entries(Excerpt(after=number - 1, most=1)) if number else ()
+    return hashlib.sha256(found[0].body).digest() if found else bytes(32)

@@ -1,0 +1,96 @@
+"""`/v1/feed`, `/v1/prove`, `/v1/usage`: what a service needs to decide by itself on keys that live here."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request
+
+from keyrack.core import fields
+from keyrack.core.authority import Authority
+from keyrack.core.checks import Proved
+from keyrack.core.model import Key
+from keyrack.remote.record import write_record
+from keyrack.server import feed as feeds
+from keyrack.server.dependencies import By
+from keyrack.server.questions import answer_json
+from keyrack.server.remote_bodies import (
+    FeedQuery,
+    FeedView,
+    ProofView,
+    ProveBody,
+    UsageBody,
+    UsageView,
+    UseBody,
+)
+from keyrack.stores.journal import Use
+from keyrack.verifier import Verifier
+
+ANY_TENANT = "tenants:verify"
+router = APIRouter(prefix="/v1", tags=["verify"])
+
+
+@router.get("/feed", response_model=FeedView, summary="Follow what changes")
+async def feed(request: Request, by: By, query: Annotated[FeedQuery, Query()]) -> dict[str, Any]:
+    """Ids and numbers only, of the caller's own tenant unless it holds `tenants:verify`. Holds no thread."""
+    verifier: Verifier = request.app.state.verifier
+    waited = await feeds.wait_for_news(verifier, query)
+    return await asyncio.to_thread(_page, verifier, by, query, waited)
+
+
+@router.post("/prove", response_model=ProofView, summary="Prove a key, to decide on it elsewhere")
+def prove(request: Request, by: By, body: ProveBody) -> dict[str, Any]:
+    """Checks and spends nothing. A text that proves no key is counted and noted as at `/v1/verify`."""
+    verifier: Verifier = request.app.state.verifier
+    address = None if body.ip is None else fields.address(body.ip, "ip")
+    # Before the look-up: what is told may then be newer than this number, and never older.
+    event = verifier.follower.replica.head.number
+    proved = verifier.prove(body.key, address, ("prove", by.request_id), within=_reach(by))
+    if isinstance(proved, Proved):
+        now = datetime.fromtimestamp(verifier.stores.clock(), UTC)
+        return {"event": event, "record": write_record(proved, now), "refused": None}
+    return {"event": event, "record": None, "refused": answer_json(proved)}
+
+
+@router.post("/usage", response_model=UsageView, summary="Report the use of keys that passed elsewhere")
+def usage(request: Request, by: By, body: UsageBody) -> dict[str, Any]:
+    """Added to the last-used of each version; only those of keys that the caller could ask about."""
+    verifier: Verifier = request.app.state.verifier
+    now = verifier.stores.clock()
+    uses = [_use(one, now) for one in body.uses if _is_known(verifier, one, _reach(by))]
+    if uses:
+        verifier.stores.journal.write(uses, ())
+    return {"noted": len(uses)}
+
+
+def _page(verifier: Verifier, by: Authority, query: FeedQuery, waited: float) -> dict[str, Any]:
+    found = feeds.page(verifier, query, waited=waited, within=_reach(by))
+    if query.node is not None and not found["reset"]:
+        feeds.renew(verifier, _node_id(by, query.node), query.after)
+    return found
+
+
+def _node_id(by: Authority, node: str) -> str:
+    """Of caller and node together, so that nobody speaks for the node of another."""
+    return feeds.REMOTE + hashlib.sha256(f"{by.name} {node}".encode()).hexdigest()[:16]
+
+
+def _reach(by: Authority) -> str | None:
+    """The one tenant that the caller may ask about, or None for all of them."""
+    return None if by.holds(ANY_TENANT) else by.tenant
+
+
+def _is_known(verifier: Verifier, use: UseBody, within: str | None) -> bool:
+    prepared = verifier.follower.replica.find(use.key_id)
+    if prepared is None:
+        return False
+    key: Key = prepared.versions[0].key
+    return within in (None, key.tenant) and any(use.version == one.number for one in key.versions)
+
+
+def _use(use: UseBody, now: float) -> Use:
+    first, last = max(use.first_seconds_ago, use.last_seconds_ago), use.last_seconds_ago
+    return Use(use.key_id, use.version, use.uses, now - first, now - last)

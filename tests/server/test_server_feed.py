@@ -1,0 +1,199 @@
+"""What a service needs to decide by itself: the feed, proofs, and reports of use."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from engine_bed import other
+from server_bed import Caller, House, problem
+from server_process import eventually
+
+HOLDER = ("keys:verify", "tenants:verify")
+
+
+def feed(caller: Caller, **query: Any) -> dict[str, Any]:
+    answer = caller("GET", "/v1/feed", params=query)
+    assert answer.status_code == 200, answer.text
+    page: dict[str, Any] = answer.json()
+    return page
+
+
+def prove(caller: Caller, text: str, **more: Any) -> dict[str, Any]:
+    answer = caller("POST", "/v1/prove", {"key": text, **more})
+    assert answer.status_code == 200, answer.text
+    proof: dict[str, Any] = answer.json()
+    return proof
+
+
+def test_the_feed_begins_at_the_end_and_names_what_comes(house: House) -> None:
+    start = feed(house.root)
+    assert (start["data"], start["number"], start["reset"]) == ([], house.head(), False)
+    key = house.root.mint("logs:read")
+    house.root("POST", "/v1/tenants", {"id": "acme"})
+    page = feed(house.root, after=start["number"], hash=start["hash"])
+    assert page["data"] == [
+        {"number": start["number"] + 1, "key_id": key["id"], "tenant": None},
+        {"number": start["number"] + 2, "key_id": None, "tenant": "acme"},
+    ]
+    assert page["number"] == page["head"] == house.head()
+    assert 0 <= page["age_seconds"] < page["max_stale_seconds"]
+    assert page["foreign"] is False
+
+
+def test_what_concerns_the_whole_store_names_nobody(house: House) -> None:
+    assert feed(house.root, after=0, limit=1)["data"] == [{"number": 1, "key_id": None, "tenant": None}]
+
+
+def test_a_page_is_bounded_and_the_next_one_goes_on(house: House) -> None:
+    for _ in range(3):
+        house.root.mint("logs:read")
+    first = feed(house.root, after=0, limit=2)
+    assert len(first["data"]) == first["number"] == 2
+    rest = feed(house.root, after=first["number"], hash=first["hash"])
+    assert [one["number"] for one in rest["data"]] == list(range(3, house.head() + 1))
+
+
+def test_without_tenants_verify_it_is_the_feed_of_ones_own_tenant(house: House) -> None:
+    house.root("POST", "/v1/tenants", {"id": "acme"})
+    holder, other_holder = house.holder("keys:verify", tenant="acme"), house.holder(*HOLDER)
+    start = house.head()
+    theirs, ours = house.root.mint("a:b"), house.root.mint("a:b", tenant="acme")
+    page = feed(holder, after=start)
+    assert ([one["key_id"] for one in page["data"]], page["number"]) == ([ours["id"]], house.head())
+    assert [one["key_id"] for one in feed(other_holder, after=start)["data"]] == [theirs["id"], ours["id"]]
+
+
+def test_another_log_than_the_one_that_was_followed_is_a_reset(house: House) -> None:
+    assert feed(house.root, after=1, hash="0" * 16)["reset"] is True
+    ahead = feed(house.root, after=house.head() + 5)
+    assert (ahead["reset"], ahead["number"], ahead["data"]) == (True, house.head(), [])
+
+
+def test_a_feed_that_waits_answers_at_once_when_something_comes(house: House) -> None:
+    after = house.head()
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(feed, house.root, after=after, wait=30)
+        key = house.root.mint("logs:read")
+        page = waiting.result(10)
+    assert [one["key_id"] for one in page["data"]] == [key["id"]]
+    assert page["waited_seconds"] < 10
+
+
+def test_a_feed_that_waited_in_vain_says_for_how_long(house: House) -> None:
+    page = feed(house.root, after=house.head(), wait=0.05)
+    assert (page["data"], page["number"]) == ([], house.head())
+    assert page["waited_seconds"] >= 0.05
+
+
+def test_waiting_holds_no_thread(house: House) -> None:
+    after = house.head()
+    with ThreadPoolExecutor(60) as pool:
+        waiting = [pool.submit(feed, house.root, after=after, wait=30) for _ in range(60)]
+        house.root.mint("logs:read")
+        assert all(one.result(20)["data"] for one in waiting)
+
+
+def test_a_node_that_follows_is_waited_for_and_one_that_went_is_dropped(house: House) -> None:
+    journal = house.verifier.stores.journal
+    feed(house.root, node="a" * 8)
+    (mine,) = [one for one in journal.nodes() if one.id.startswith("remote-")]
+    assert mine.applied == house.head()
+    journal.renew(mine._replace(renewed_at=mine.renewed_at - house.verifier.follower.max_stale - 1))
+    feed(house.root, node="b" * 8)
+    (left,) = [one for one in journal.nodes() if one.id.startswith("remote-")]
+    assert left.id != mine.id
+
+
+def test_a_proof_has_the_record_and_nothing_that_proves(house: House) -> None:
+    key = house.root.mint("logs:read", networks=["10.0.0.0/8"], owner="ada")
+    proof = prove(house.holder(*HOLDER), key["secret"])
+    record = proof["record"]
+    assert (record["version"], record["scopes"], record["prefixes"]) == (1, ["logs:read"], ["kr"])
+    assert (record["limited"], record["tenant"]["id"]) == (False, "default")
+    assert (record["key"]["id"], record["key"]["networks"]) == (key["id"], ["10.0.0.0/8"])
+    assert proof["refused"] is None
+    assert key["secret"][-38:] not in str(proof)
+    assert "digest" not in str(proof)
+    house.flush()
+    assert house.root("GET", f"/v1/keys/{key['id']}").json()["versions"][0]["uses"] == 0
+
+
+def test_a_key_whose_use_is_counted_is_said_to_be_limited(house: House) -> None:
+    key = house.root.mint("logs:read", limits=[{"name": "m", "limit": 2, "window_seconds": 60}])
+    assert prove(house.root, key["secret"])["record"]["limited"] is True
+    assert prove(house.root, key["secret"])["record"]["limited"] is True
+    assert house.root.verify(key["secret"])["limits"][0]["remaining"] == 1
+
+
+def test_a_text_of_no_key_is_refused_and_noted_once(house: House) -> None:
+    wrong = other(house.root_key)
+    proof = prove(house.root, wrong, ip="192.0.2.7")
+    assert proof["record"] is None
+    assert proof["refused"] == {"valid": False, "code": "invalid_credentials", "reason": "unknown"}
+    house.flush()
+    (denial,) = house.root("GET", "/v1/denials").json()["data"]
+    assert (denial["reason"], denial["address"], denial["operation"]) == ("unknown", "192.0.2.7", "prove")
+
+
+def test_a_key_of_another_tenant_is_no_key(house: House) -> None:
+    house.root("POST", "/v1/tenants", {"id": "acme"})
+    key = house.root.mint("a:b", tenant="acme")
+    assert prove(house.holder("keys:verify"), key["secret"])["refused"]["reason"] == "unknown"
+    assert prove(house.holder(*HOLDER), key["secret"])["record"]["key"]["tenant"] == "acme"
+
+
+def test_a_secret_that_ended_long_ago_is_told_from_an_unknown_one_no_more(house: House) -> None:
+    key = house.root.mint("a:b")
+    house.root("POST", f"/v1/keys/{key['id']}/rotation", {"grace_seconds": 3600})
+    house.clock.advance(3601)
+    assert prove(house.root, key["secret"])["record"]["version"] == 1
+    house.clock.advance(31 * 86400)
+    assert prove(house.root, key["secret"])["refused"]["reason"] == "unknown"
+
+
+def test_use_elsewhere_is_added_to_that_of_ones_own_keys(house: House) -> None:
+    house.root("POST", "/v1/tenants", {"id": "acme"})
+    key, theirs = house.root.mint("a:b"), house.root.mint("a:b", tenant="acme")
+    use = {"version": 1, "uses": 3, "first_seconds_ago": 20, "last_seconds_ago": 10}
+    report = {"uses": [{"key_id": one, **use} for one in (key["id"], theirs["id"], "A" * 12)]}
+    report["uses"].append({**report["uses"][0], "version": 9})
+    assert house.holder("keys:verify")("POST", "/v1/usage", report).json() == {"noted": 1}
+    (version,) = house.root("GET", f"/v1/keys/{key['id']}").json()["versions"]
+    assert (version["uses"], version["last_used_at"]) == (3, house.at(-10).split(".")[0].rstrip("Z") + "Z")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "more"),
+    [
+        ("GET", "/v1/feed", {"params": {"wait": 31}}),
+        ("GET", "/v1/feed", {"params": {"after": -1}}),
+        ("GET", "/v1/feed", {"params": {"limit": 1001}}),
+        ("GET", "/v1/feed", {"params": {"node": "../etc"}}),
+        ("POST", "/v1/prove", {"json": {"key": 5}}),
+        ("POST", "/v1/prove", {"json": {"key": "x", "ip": "here"}}),
+        ("POST", "/v1/usage", {"json": {"uses": []}}),
+    ],
+)
+def test_what_is_out_of_bounds_is_refused_by_name(
+    house: House, method: str, path: str, more: dict[str, Any]
+) -> None:
+    answer = house.root.client.request(method, path, **more)
+    status, code = problem(answer)
+    assert (status, code) in ((400, "invalid_request"), (422, "validation_error"))
+
+
+@pytest.mark.parametrize(
+    ("method", "path"), [("GET", "/v1/feed"), ("POST", "/v1/prove"), ("POST", "/v1/usage")]
+)
+def test_each_takes_keys_verify(house: House, method: str, path: str) -> None:
+    assert problem(house.holder("keys:read")(method, path)) == (403, "insufficient_scope")
+
+
+def test_a_server_that_loses_its_store_while_somebody_waits_confirms_nothing(house: House) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(house.root, "GET", "/v1/feed", params={"after": house.head(), "wait": 0.3})
+        eventually(waiting.running)
+        house.verifier.follower.abandon("The store is another one.")
+        assert problem(waiting.result(10)) == (503, "unavailable")
