@@ -15,11 +15,12 @@ from keyrack.stores.ledger import Draft
 
 
 def as_now(draft: Draft, by: Authority, now: datetime, *, needs: str) -> Authority:
-    """The giver as it is at the commit, where it must hold `needs`. Raises NotHeld.
+    """The giver as it is at the commit, where it must hold `needs`. Raises NotHeld, SessionPresented.
 
     Since it was proved, which a slow request can make long ago, its key may have ended or been
     narrowed, or its tenant suspended.
     """
+    by.refuse_session()
     if by.key is None or by.secret is None:
         return by
     holder, tenant = draft.key(by.key.id), draft.tenant(by.tenant)

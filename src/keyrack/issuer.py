@@ -142,6 +142,7 @@ class Issuer:
         """
         if by.key is None or by.secret is None:
             raise Conflict("Only the holder of a key can give it up.")
+        by.refuse_session()
         key_id, number = by.key.id, by.secret.number
 
         def change(draft: Draft) -> Key:

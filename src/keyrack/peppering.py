@@ -43,6 +43,7 @@ def rotate(stores: Stores, *, by: Authority, report: Report = unreported) -> Rot
     Raises Tampered when the log does not vouch for the records, Conflict (`pepper_in_use`) while
     another node still writes under an older pepper, Unavailable.
     """
+    by.refuse_session()
     by.require(EVERYTHING)
     require_changeable(stores)
     with stores.keys.snapshot() as snapshot:

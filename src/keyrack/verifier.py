@@ -16,9 +16,11 @@ from keyrack.core.model import Access, Address, Allowed, Decision, Denied, Key, 
 from keyrack.core.peppers import Peppers
 from keyrack.core.policy import Policy
 from keyrack.core.prepared import below, matching, nobody, prove
+from keyrack.core.session import narrowed
 from keyrack.founding import found, import_static, static_callers
 from keyrack.issuer import Issuer
 from keyrack.redigesting import Redigests
+from keyrack.session_proofs import SessionProofs
 from keyrack.spending import Spender
 from keyrack.stores.follower import Follower
 from keyrack.stores.journal import NOWHERE, Notebook, Origin
@@ -64,6 +66,7 @@ class Verifier:
         self._clock = stores.clock
         self._peppers = stores.peppers
         self._nobody = nobody(stores.peppers)
+        self._session_proofs = SessionProofs()
 
     @classmethod
     def open(
@@ -257,7 +260,7 @@ class Verifier:
         return prove(prepared, text) or _UNKNOWN
 
     def _prove_other(self, presented: Presented) -> Proved | Refused:
-        """Where there is no text of our form: nothing was presented, or a foreign text."""
+        """Where there is no text of our form: nothing was presented, a session token, or a foreign text."""
         if isinstance(presented, Reason) or not presented:
             return _REFUSED[Reason(presented or Reason.MISSING)]
         if not self.follower.replica.foreign_peppers or not _may_be_foreign(presented):
@@ -265,6 +268,9 @@ class Verifier:
         return self._prove_by_digest(presented.encode("ascii"))
 
     def _prove_by_digest(self, text: bytes) -> Proved | Refused:
+        session = self._session_proofs.prove(presented, self.follower.replica)
+        if session is not None:
+            return session
         """Where no id is known: a foreign text, or a static key of our own form; else nobody's text."""
         replica = self.follower.replica
         if not replica.foreign_peppers:
@@ -287,9 +293,12 @@ class Verifier:
         if doubt is not None:
             return _REFUSED[doubt]
         prepared = self.follower.replica.find(identified.key.id) or self._nobody
-        number = identified.secret.number
+        number, session = identified.secret.number, identified.session
         found = (version for version in prepared.versions if version.answer.secret.number == number)
-        return next(found, _UNKNOWN)
+        version = next(found, None)
+        if version is None:
+            return _UNKNOWN
+        return version if session is None else narrowed(version, session)
 
     def _spend(self, decision: Decision, proved: Proved | Refused, access: Access, now: float) -> Decision:
         charges = () if isinstance(proved, Refused) else proved.charges

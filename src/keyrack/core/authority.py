@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from keyrack.core import scopes as algebra
-from keyrack.core.errors import NotHeld, SecretDated
+from keyrack.core.errors import NotHeld, SecretDated, SessionPresented
 from keyrack.core.model import DEFAULT_TENANT, Allowed, Key, Limit, Network, Secret
 from keyrack.core.policy import with_defaults
 
@@ -44,6 +44,8 @@ class Authority:
     secret: Secret | None = None
     address: str | None = None
     request_id: str | None = None
+    is_session: bool = False
+    """Whether a session token was presented in the key's place: it reads, and changes nothing."""
 
     @classmethod
     def of(cls, allowed: Allowed, *, address: str | None = None, request_id: str | None = None) -> Authority:
@@ -58,6 +60,7 @@ class Authority:
             secret=allowed.secret,
             address=address,
             request_id=request_id,
+            is_session=allowed.session is not None,
         )
 
     @classmethod
@@ -79,6 +82,11 @@ class Authority:
     def reaches(self, tenant: str) -> bool:
         """Whether things of that tenant exist for this authority at all."""
         return tenant == self.tenant or self.holds(MANAGE_TENANTS)
+
+    def refuse_session(self) -> None:
+        """Refuse a change that is asked for with a session token. Raises SessionPresented."""
+        if self.is_session:
+            raise SessionPresented("A session changes nothing; present the key itself.")
 
     def require(self, scope: str) -> None:
         """Refuse, as not held, what this authority does not cover."""
