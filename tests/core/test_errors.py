@@ -22,6 +22,7 @@ TABLE = {
     "UnsupportedMediaType": (415, "unsupported_media_type"),
     "ValidationFailed": (422, "validation_error"),
     "Unavailable": (503, "unavailable"),
+    "Corrupted": (503, "unavailable"),
     "Tampered": (500, "store_tampered"),
     "ConfigurationError": (500, "configuration_error"),
 }
