@@ -9,9 +9,9 @@ from fastapi import FastAPI
 
 from examples.log_lake import errors
 from examples.log_lake.operations import BY_NAME
-from examples.log_lake.routes import health
+from examples.log_lake.routes import health, ingest
 
-MODULES = (health,)
+MODULES = (health, ingest)
 HANDLERS = {handler.__name__: handler for module in MODULES for handler in module.HANDLERS}
 
 

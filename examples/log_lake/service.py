@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Self
 
 from examples.log_lake.clock import Clock, utc_now
+from examples.log_lake.ingest import Ingest
 from examples.log_lake.quota import Quotas
 from examples.log_lake.settings import MAX_STALE_SECONDS, Settings
 from examples.log_lake.storage import Storage
@@ -24,6 +25,7 @@ class Service:
     storage: Storage
     verifier: Verifier
     quota: Quotas
+    ingest: Ingest
     clock: Clock
 
     @classmethod
@@ -39,6 +41,7 @@ class Service:
                 storage=storage,
                 verifier=verifier,
                 quota=Quotas(storage, verifier.tenant, clock),
+                ingest=Ingest(storage),
                 clock=clock,
             )
             opened.pop_all()
