@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
-from keyrack import Authority, Unavailable, Verifier, Wish, open_stores
+from keyrack import Authority, Issuer, Unavailable, Verifier, Wish, open_stores
 from keyrack import chores as chores_module
+from keyrack import upkeep as upkeep_module
 from keyrack.chores import Chore, Telling
+from keyrack.core.peppers import Peppers
 from keyrack.founding import found
+from keyrack.stores.counters import MemoryCounters
 from keyrack.stores.follower import steady
 from keyrack.stores.journal import MemoryJournal, Node
+from keyrack.stores.memory import MemoryKeys
 from keyrack.stores.nodes import wait_until_passed
-from keyrack.testing import PEPPERS
+from keyrack.stores.opened import Stores
+from keyrack.testing import PEPPERS, FixedClock
 
 BY = Authority.operator("tests")
 
@@ -177,3 +182,64 @@ def test_what_was_minted_on_one_node_is_usable_on_the_other_when_it_is_answered(
         for _ in range(20):
             minted = issuer.mint(Wish("k"), by=BY)
             assert other.follower.replica.find(minted.key.id) is not None
+
+
+class AnnouncingKeys(MemoryKeys):
+    """A store over a network that says when it was written to."""
+
+    blocks = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._seen = 0
+        self.broken = False
+
+    def pushed(self) -> bool:
+        if self.broken:
+            raise RuntimeError
+        seen, self._seen = self._seen, len(self._entries)
+        return seen != self._seen
+
+
+@pytest.fixture
+def announcing() -> Iterator[tuple[Verifier, AnnouncingKeys]]:
+    """A node that asks for news every ten minutes, on a store that announces them."""
+    keys, peppers = AnnouncingKeys(), Peppers.parse(PEPPERS)
+    stores = Stores("memory:", keys, MemoryJournal(), MemoryCounters(), peppers, FixedClock())
+    found(stores)
+    with Verifier(stores, poll=600.0) as verifier:
+        verifier.start()
+        yield verifier, keys
+
+
+def applied(verifier: Verifier, number: int) -> bool:
+    """Whether a node applies that event within ten seconds."""
+    deadline = steady() + 10
+    while verifier.follower.replica.head.number < number and steady() < deadline:
+        threading.Event().wait(0.005)
+    return verifier.follower.replica.head.number >= number
+
+
+def test_a_store_that_announces_news_is_asked_for_them_at_once(
+    announcing: tuple[Verifier, AnnouncingKeys],
+) -> None:
+    verifier, _ = announcing
+    for _ in range(3):
+        key = Issuer(verifier.stores).mint(Wish("k"), by=BY).key
+        assert applied(verifier, key.revision)
+
+
+def test_a_fault_in_being_told_ends_no_following(
+    announcing: tuple[Verifier, AnnouncingKeys],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    verifier, keys = announcing
+    monkeypatch.setattr(upkeep_module, "FAULT_SECONDS", 0.01)
+    keys.broken = True
+    deadline = steady() + 10
+    while "upkeep failed" not in caplog.text and steady() < deadline:
+        threading.Event().wait(0.005)
+    keys.broken = False
+    key = Issuer(verifier.stores).mint(Wish("k"), by=BY).key
+    assert applied(verifier, key.revision)

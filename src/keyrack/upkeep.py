@@ -17,9 +17,12 @@ from keyrack.stores.follower import Follower, steady
 from keyrack.stores.journal import Node, Notebook
 from keyrack.stores.nodes import wait_until_passed
 from keyrack.stores.opened import Stores
+from keyrack.stores.protocols import Pushing
 
 LOOK_SECONDS = 0.05
 """How often a store that answers without waiting is asked whether there is news."""
+HEAR_SECONDS = 0.02
+"""How often a store that announces news is listened to."""
 RENEW_SECONDS = 0.5
 FLUSH_SECONDS = 1.0
 FORGET_SECONDS = 3600.0
@@ -122,13 +125,24 @@ class Upkeep:
         self._follower.abandon("This process was forked; open the Verifier after the fork.")
 
     def _run(self) -> None:
-        look = self._poll if self._stores.keys.blocks else min(self._poll, LOOK_SECONDS)
-        while not self._ending.wait(look):
+        while not self._ending.is_set():
             try:
-                self._beat()
+                if self._rest():
+                    self._beat()
             except Exception:  # the edge of a thread: a fault here must not stop following
                 log.exception("upkeep failed")
                 self._ending.wait(FAULT_SECONDS)
+
+    def _rest(self) -> bool:
+        """Wait until the store is to be asked for news; False when this node ends."""
+        keys = self._stores.keys
+        if not isinstance(keys, Pushing):
+            return not self._ending.wait(self._poll if keys.blocks else min(self._poll, LOOK_SECONDS))
+        due_at = steady() + self._poll
+        while not self._ending.wait(min(self._poll, HEAR_SECONDS)):
+            if keys.pushed() or steady() >= due_at:
+                return True
+        return False
 
     def _beat(self) -> None:
         # A node that cannot say that it lives must not confirm: nobody would wait for it.

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from keyrack.core.events import Entry, EventKind
 
@@ -197,3 +197,12 @@ class Keys(Protocol):
 
     def close(self) -> None:
         """Let go of every resource; a closed store is not used again."""
+
+
+@runtime_checkable
+class Pushing(Protocol):
+    """What Keys may do beside: be told that there is news, sooner than a follower asks."""
+
+    def pushed(self) -> bool:
+        """Whether news was announced since this was last asked. Waits for nothing; trouble with being
+        told is news as well. Nothing relies on it: what was not announced is found by asking."""
