@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -154,6 +155,25 @@ def test_a_name_is_unique_only_where_that_is_asked_for_and_only_among_live_keys(
     assert refusal(bed.mint, name="z", unique="tenant") == "name_taken"
     bed.issuer.revoke(first.key.id, by=OPERATOR)
     assert refusal(bed.mint, name="z", unique="tenant") is None
+
+
+def test_a_change_of_name_is_held_to_uniqueness_where_that_is_asked_for(bed: Bed) -> None:
+    first, second = (bed.mint("a:b", name=name)[0].key for name in ("x", "y"))
+    update = partial(bed.issuer.update, second.id, by=OPERATOR, unique="tenant")
+    assert refusal(update, {"name": "x"}) == "name_taken"
+    assert refusal(update, {"name": "y", "scopes": ["a:c"]}) is None  # its own name
+    assert refusal(bed.issuer.update, second.id, {"name": "x"}, by=OPERATOR) is None
+    assert refusal(update, {"scopes": ["a:d"]}) == "name_taken"
+    bed.issuer.revoke(first.id, by=OPERATOR)
+    assert refusal(update, {"scopes": ["a:d"]}) is None
+
+
+def test_an_expired_key_comes_back_only_while_nobody_has_its_name(bed: Bed) -> None:
+    old = bed.mint("a:b", name="x", expires_at=bed.at + timedelta(hours=1))[0].key
+    bed.passes(hours=2)
+    bed.mint("a:b", name="x", unique="tenant")
+    later = {"expires_at": bed.at + timedelta(hours=1)}
+    assert refusal(bed.issuer.update, old.id, later, by=OPERATOR, unique="tenant") == "name_taken"
 
 
 CHANGES: dict[str, Any] = {

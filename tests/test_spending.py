@@ -8,12 +8,24 @@ from ipaddress import ip_address
 import pytest
 from engine_bed import OPERATOR, POLICY, Bed, opened, other
 
-from keyrack import Access, Denied, Policy, Reason
+from keyrack import Access, Allowed, Denied, Policy, Reason
 from keyrack.core.checks import Charge
 from keyrack.core.errors import Unavailable
 from keyrack.core.model import Limit
 from keyrack.spending import Spender, neighbourhood
 from keyrack.stores.counters import MemoryCounters, Spend, Taken
+
+
+def _asked(bed: Bed, text: str, access: Access, half: str) -> tuple[str, list[tuple[str, int, int]]]:
+    """What a verifier says, at once or in two halves, and what it says is left."""
+    if half == "verify":
+        decision = bed.verifier.verify(text, access)
+    else:
+        identified = bed.verifier.identify(text, Access())
+        assert isinstance(identified, Allowed)
+        decision = bed.verifier.allow(identified, access)
+    verdict = decision.reason.value if isinstance(decision, Denied) else "ok"
+    return verdict, [(rate.name, rate.limit, rate.remaining) for rate in decision.rates]
 
 
 class TestLimits:
@@ -54,6 +66,16 @@ class TestLimits:
             allowed = bed.verifier.verify(text, Access())
             assert [(rate.name, rate.limit) for rate in allowed.rates] == [("requests", 1), ("burst", 9)]
             assert bed.verdict(text) == "rate"
+
+    @pytest.mark.parametrize("half", ["verify", "allow"])
+    def test_an_access_may_limit_each_key_beside_its_own_limits(self, half: str) -> None:
+        access = Access(("logs:read",), limits=(Limit("requests", 2, 60),))
+        with opened() as bed:
+            for _ in range(2):
+                _, text = bed.mint("logs:read", limits=[Limit("requests", 9, 60)])
+                found = [_asked(bed, text, access, half) for _ in range(3)]
+                assert [decision[0] for decision in found] == ["ok", "ok", "rate"]
+                assert found[0][1] == [("requests", 9, 8), ("requests", 2, 1)]
 
     def test_keys_of_a_tenant_share_its_limit(self, memory: Bed) -> None:
         memory.tenants.create(

@@ -9,7 +9,7 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
-from keyrack.core.checks import Proved, Refused, not_forgotten
+from keyrack.core.checks import Proved, Refused, charged, not_forgotten
 from keyrack.core.credential import MAX_LENGTH, looks_written, read
 from keyrack.core.http import Presented
 from keyrack.core.model import Access, Address, Allowed, Decision, Denied, Key, Reason, Tenant
@@ -94,7 +94,7 @@ class Verifier:
         with ExitStack() as undone:
             undone.callback(stores.close)
             if create or stores.fixed or url == "memory:":
-                found(stores)
+                found(stores, max_stale=max_stale)
             import_static(stores, static_callers(url, static, policy), policy)
             verifier = cls(
                 stores, policy=policy, max_stale=max_stale, poll=poll, open_when_down=open_when_down
@@ -155,7 +155,7 @@ class Verifier:
         if within is not None:
             proved = _within(proved, within)
         decision = proved.check(access, now)
-        if decision is not proved.answer or not proved.free:
+        if decision is not proved.answer or not proved.free or access.limits:
             self._redigest(decision, proved, presented)
             decision = self._spend(decision, proved, access, now)
         self.notebook.note((decision, access.address, now, origin))
@@ -207,6 +207,11 @@ class Verifier:
     def tenant(self, tenant_id: str) -> Tenant | None:
         """A tenant as decisions see it, or None where it has no record."""
         return self.follower.replica.tenants.get(tenant_id)
+
+    @property
+    def missing_tenants(self) -> list[str]:
+        """Tenants without a record that keys name which were presented here; those keys are refused."""
+        return sorted(self.follower.replica.missing_tenants.copy())
 
     @property
     def max_stale(self) -> float:
@@ -263,14 +268,14 @@ class Verifier:
         """Where there is no text of our form: nothing was presented, a session token, or a foreign text."""
         if isinstance(presented, Reason) or not presented:
             return _REFUSED[Reason(presented or Reason.MISSING)]
+        session = self._session_proofs.prove(presented, self.follower.replica)
+        if session is not None:
+            return session
         if not self.follower.replica.foreign_peppers or not _may_be_foreign(presented):
             return _REFUSED[Reason.MALFORMED]
         return self._prove_by_digest(presented.encode("ascii"))
 
     def _prove_by_digest(self, text: bytes) -> Proved | Refused:
-        session = self._session_proofs.prove(presented, self.follower.replica)
-        if session is not None:
-            return session
         """Where no id is known: a foreign text, or a static key of our own form; else nobody's text."""
         replica = self.follower.replica
         if not replica.foreign_peppers:
@@ -301,7 +306,7 @@ class Verifier:
         return version if session is None else narrowed(version, session)
 
     def _spend(self, decision: Decision, proved: Proved | Refused, access: Access, now: float) -> Decision:
-        charges = () if isinstance(proved, Refused) else proved.charges
+        charges = () if isinstance(proved, Refused) else charged(proved, access)
         if isinstance(decision, Denied):
             return self._spender.refuse(decision, charges, access.address, now)
         return self._spender.take(decision, charges, access, now) if charges else decision

@@ -77,6 +77,14 @@ class Proved:
         return self.answer
 
 
+def charged(proved: Proved, access: Access) -> tuple[Charge, ...]:
+    """All that a passing request is charged to: limits of the key and its tenant, and those of the access."""
+    if not access.limits:
+        return proved.charges
+    here = (Charge(f"access/{proved.key.id}/{limit.name}", limit) for limit in access.limits)
+    return (*proved.charges, *here)
+
+
 Rule = Callable[[Proved, Access, float], Denied | None]
 """What was proved, what is asked of it, and the time: Unix seconds by the store's clock."""
 

@@ -165,6 +165,8 @@ class Access:
     service: str | None = None
     cost: int = 1
     """Units that each limit is charged, 0 to 1000."""
+    limits: tuple[Limit, ...] = ()
+    """What each key is limited to here, beside its own limits."""
     address: Address | None = None
 
 

@@ -151,15 +151,16 @@ class Replica:
         with self._changing:
             self._tenant_bodies[tenant_id] = body
             self.tenants[tenant_id] = records.read_tenant(body)
+            self.missing_tenants.discard(tenant_id)
             self._prepared.clear()
 
-    def _index(self, key: Key) -> None:
     def _take_secret(self, secret_id: str, body: bytes) -> None:
         secret = records.read_secret(body)
         self._secret_bodies[secret_id] = body
         if secret.purpose == SIGNING_PURPOSE:
             self.signing_keys[secret.facts["kid"]] = secret
 
+    def _index(self, key: Key) -> None:
         foreign = [version for version in key.versions if version.foreign]
         digests = dict.fromkeys((version.digest for version in foreign), key.id)
         # First what is there now, then what is gone: whoever looks meanwhile finds the key all the time.
@@ -181,6 +182,8 @@ class Replica:
                 # It holds the lock while it does, so what is kept is never older than the records.
                 if self._bodies.get(key_id) is body and self.tenants.get(key.tenant) is tenant:
                     self._keep(key_id, prepared)
+                    if tenant is None:
+                        self.missing_tenants.add(key.tenant)
                     return prepared
         return None
 
