@@ -68,12 +68,12 @@ class Window:
             return 0
         # What stands before an entry is gone when it is the oldest one left.
         last = bisect_left(self._before, self._before[oldest] + excess, oldest + 1) - 1
-        return ceil((self._stamps[last] + _length(limit) - now) / TICKS)
+        return ceil((self._stamps[last] + window_ticks(limit) - now) / TICKS)
 
     def rate(self, limit: Limit, now: int) -> Rate:
         """What is left at now, and when the oldest counted unit leaves (now, when there is none)."""
         oldest = self._oldest(limit, now)
-        reset_at = self._stamps[oldest] + _length(limit) if oldest < len(self._stamps) else now
+        reset_at = self._stamps[oldest] + window_ticks(limit) if oldest < len(self._stamps) else now
         remaining = max(limit.limit - self._since(oldest), 0)
         return Rate(limit.name, limit.limit, limit.window_seconds, remaining, reset_at / TICKS)
 
@@ -102,7 +102,7 @@ class Window:
         place, never newer ones, so that nobody's units leave before their time.
         """
         stamp = _stamp(limit, now)
-        if not self._stamps or self._stamps[-1] >= stamp + _length(limit):
+        if not self._stamps or self._stamps[-1] >= stamp + window_ticks(limit):
             return  # The units may have left by themselves, and others are not ours to give.
         index = max(bisect_right(self._stamps, stamp) - 1, 0)
         while cost and self._stamps:
@@ -116,7 +116,7 @@ class Window:
 
     def leaves_at(self, limit: Limit) -> int:
         """The tick at which the last unit has left; 0 for an empty window."""
-        return self._stamps[-1] + _length(limit) if self._stamps else 0
+        return self._stamps[-1] + window_ticks(limit) if self._stamps else 0
 
     def dump(self) -> bytes:
         """The state as bytes for `load`: 8 an entry where each is a single unit, else 16."""
@@ -146,8 +146,8 @@ class Window:
         if not self._stamps:
             return 0
         if self._stamps[-1] - now > LATE_TICKS:
-            self._bring_down(now + LATE_TICKS + _grain(limit) - 1)
-        return bisect_right(self._stamps, now - _length(limit))
+            self._bring_down(now + LATE_TICKS + grain_ticks(limit) - 1)
+        return bisect_right(self._stamps, now - window_ticks(limit))
 
     def _bring_down(self, latest: int) -> None:
         """No stamp later than that."""
@@ -179,14 +179,16 @@ class Window:
         return removed
 
 
-def _length(limit: Limit) -> int:
+def window_ticks(limit: Limit) -> int:
+    """The window's length in ticks."""
     return limit.window_seconds * TICKS
 
 
-def _grain(limit: Limit) -> int:
-    return 1 if limit.limit <= EXACT_UNITS else _length(limit) // SLICES
+def grain_ticks(limit: Limit) -> int:
+    """What a unit's time is rounded up to, in ticks."""
+    return 1 if limit.limit <= EXACT_UNITS else window_ticks(limit) // SLICES
 
 
 def _stamp(limit: Limit, now: int) -> int:
-    grain = _grain(limit)
+    grain = grain_ticks(limit)
     return -(-now // grain) * grain

@@ -67,7 +67,7 @@ def take(table: Table, spends: Sequence[Spend], at: int) -> Taken:
     placed = place(table, spends)
     waits = _waits(placed, at)
     if any(waits):
-        return _refusal(placed, waits, at)
+        return answered(_rates(placed, at), waits)
     return Taken(True, _charge(table, placed, at))
 
 
@@ -75,7 +75,7 @@ def peek(table: Table, spends: Sequence[Spend], at: int) -> Taken:
     """What `take` would answer, with the rates as they are before it."""
     placed = place(table, spends)
     waits = _waits(placed, at)
-    return _refusal(placed, waits, at) if any(waits) else Taken(True, _rates(placed, at))
+    return answered(_rates(placed, at), waits)
 
 
 def add(table: Table, spends: Sequence[Spend], at: int) -> tuple[Rate, ...]:
@@ -98,8 +98,21 @@ def place(table: Table, spends: Sequence[Spend]) -> list[Placed]:
     of limit (windows of different lengths cannot share one). A live bucket is never dropped for them.
     Raises Unavailable when there is no room for an overflow bucket either.
     """
+    require_costs(spends)
     found: dict[str, Window] = {}
     return [_placed(table, found, spend, len(spends)) for spend in spends]
+
+
+def require_costs(spends: Sequence[Spend]) -> None:
+    """Raises ValueError for a cost below 0: it would give what nobody took."""
+    if any(spend.cost < 0 for spend in spends):
+        raise ValueError("A cost is never negative.")
+
+
+def answered(rates: tuple[Rate, ...], waits: Sequence[int]) -> Taken:
+    """What became of a take, by the whole seconds to wait for each of its spends; 0 where it fits."""
+    refused = tuple(rate for rate, wait in zip(rates, waits, strict=True) if wait)
+    return Taken(False, rates, max(waits), refused) if refused else Taken(True, rates)
 
 
 def stale_at(placed: Placed) -> int:
@@ -119,8 +132,6 @@ def _rates(placed: Sequence[Placed], at: int) -> tuple[Rate, ...]:
 
 
 def _placed(table: Table, found: dict[str, Window], spend: Spend, wanted: int) -> Placed:
-    if spend.cost < 0:
-        raise ValueError("A cost is never negative.")
     window = found.get(spend.bucket) or table.get(spend.bucket)
     if window is None and not _has_room(table, wanted, table.max_entries // OVERFLOW_SHARE or 1):
         spend = spend._replace(bucket=_overflow(spend.limit))
@@ -147,9 +158,3 @@ def _waits(placed: Sequence[Placed], at: int) -> list[int]:
         asked[spend.bucket] = cost = asked.get(spend.bucket, 0) + spend.cost
         waits.append(window.wait(spend.limit, cost, at) if spend.cost else 0)
     return waits
-
-
-def _refusal(placed: Sequence[Placed], waits: Sequence[int], at: int) -> Taken:
-    rates = _rates(placed, at)
-    refused = tuple(rate for rate, wait in zip(rates, waits, strict=True) if wait)
-    return Taken(False, rates, max(waits), refused)

@@ -15,6 +15,7 @@ from keyrack.stores.charging import MAX_ENTRIES, Placed, Spend, Taken, stale_at
 
 __all__ = ["Counters", "MemoryCounters", "Spend", "Taken", "open_counters"]
 
+SETTING = "KEYRACK_COUNTERS"
 PRUNED_AT_ONCE = 100
 """Stale entries that one call drops at most, so that a hundred calls drop a full table of them."""
 
@@ -24,9 +25,9 @@ class Counters(Protocol):
 
     Each call is one atomic step among all threads and processes that share the Counters. `now` is
     Unix seconds on one clock: all who share the Counters have the same one, within a minute. Stale
-    entries are dropped, live ones never; beyond `max_entries` unknown buckets share an overflow bucket.
-    Every method but close raises keyrack.core.errors.Unavailable, within about 250 ms, when it cannot
-    read or write; nothing is charged then.
+    entries are dropped, live ones never; where there is a `max_entries`, unknown buckets beyond it share
+    an overflow bucket. Every method but close raises keyrack.core.errors.Unavailable, within about 250
+    ms, when it cannot read or write; nothing is charged then, unless an answer was lost on a network.
     """
 
     blocks: bool
@@ -49,20 +50,31 @@ class Counters(Protocol):
 
 
 def open_counters(url: str) -> Counters:
-    """The Counters that a KEYRACK_COUNTERS url names: `memory:`, or `sqlite:///path` (made if absent).
+    """The Counters that a KEYRACK_COUNTERS url names.
 
-    As with stores, `sqlite:///a.db` is relative and `sqlite:////a.db` absolute. Raises
+    `memory:`, `sqlite:///path` (made if absent; as with stores, `sqlite:///a.db` is relative and
+    `sqlite:////a.db` absolute), `redis://` or `rediss://` (first connected to when it is asked). Raises
     ConfigurationError for any other url, and Unavailable when the file cannot be used.
     """
     if url == "memory:":
         return MemoryCounters()
-    scheme, _, path = url.partition(":///")
-    if scheme == "sqlite" and path:
+    scheme, _, rest = url.partition("://")
+    if scheme == "sqlite" and rest.startswith("/") and rest != "/":
         # Imported here, so that counting in memory loads no database.
         from keyrack.stores.counters_sqlite import SqliteCounters
 
-        return SqliteCounters(path)
-    raise ConfigurationError("KEYRACK_COUNTERS", "is neither memory: nor sqlite:///path.")
+        return SqliteCounters(rest[1:])
+    if scheme in ("redis", "rediss") and rest:
+        return _open_redis(url)
+    raise ConfigurationError(SETTING, "is none of memory:, sqlite:///path, redis://host and rediss://host.")
+
+
+def _open_redis(url: str) -> Counters:
+    try:
+        from keyrack.stores.counters_redis import RedisCounters
+    except ModuleNotFoundError:
+        raise ConfigurationError(SETTING, "needs `pip install keyrack[redis]`.") from None
+    return RedisCounters(url)
 
 
 class MemoryCounters:
