@@ -41,6 +41,7 @@ class Follower:
         policy: Policy | None = None,
         *,
         max_stale: float | None = None,
+        max_keys: int | None = None,
         fixed: bool = False,
     ):
         self._keys = keys
@@ -52,7 +53,8 @@ class Follower:
         self._refused = False
         self._unconfigured = False
         self._behind = True
-        self.replica = Replica(peppers, self._policy)
+        self._max_keys = max_keys
+        self.replica = Replica(peppers, self._policy, max_keys=max_keys)
         self.max_stale = DEFAULT_MAX_STALE
         """Seconds; the store's own, or less where this node was told less."""
         self.max_stale_anywhere = DEFAULT_MAX_STALE
@@ -114,7 +116,7 @@ class Follower:
             if last is None:
                 raise Unavailable("The store is empty; `keyrack init` makes its first key.")
             head = head_of(last, self._keys, self._peppers)
-            replica = Replica(self._peppers, self._policy)
+            replica = Replica(self._peppers, self._policy, max_keys=self._max_keys)
             replica.load(snapshot, head, needed_peppers=missing)
         self.max_stale_anywhere = most = store_max_stale(self._keys, self._peppers, head)
         self.max_stale = most if self._max_stale_here is None else min(most, self._max_stale_here)
@@ -146,6 +148,9 @@ class Follower:
             return self._take_restored(head)
         for change in changes[1:]:
             event, head = open_entry(change.entry, self._peppers, after=head)
+            if not self.replica.can_follow(head):
+                self._load()
+                return 0
             self.replica.apply(_changed(event, change.record), head)
         return len(changes) - 1
 
@@ -183,14 +188,14 @@ def _restores(event: Event) -> bool:
     return event.kind is EventKind.STORE_RESTORED
 
 
-def _changed(event: Event, record: Record | None) -> list[Record]:
+def _changed(event: Event, record: Record | None) -> Record | None:
     """The record that an event is about, as it was read with it: of its subject, and no older than it."""
     if event.subject is None and record is None:
-        return []
+        return None
     kind = Kind.about(event.kind)
     if record is None or (record.kind, record.id) != (kind, event.subject) or _older(record, event):
         raise Tampered(f"Event {event.number} came without the record that it left.", number=event.number)
-    return [record]
+    return record
 
 
 def _older(record: Record, event: Event) -> bool:

@@ -1,26 +1,30 @@
 """A copy of the store in memory that decisions read, and that says how old it is.
 
 It keeps each record as its authenticated bytes and parses it on first use, so that a million keys
-fit. It changes by the log alone, and only in the thread that follows.
+fit. It changes by the log alone, and only in the thread that follows. One that may not hold all keys
+takes in others when they are asked for.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable
-from itertools import chain
+from contextlib import AbstractContextManager
+from enum import Enum, auto
+from typing import Protocol
 
 from keyrack.core import records
-from keyrack.core.errors import Tampered
-from keyrack.core.events import EMPTY, SUM_MODULUS, Head, fingerprint
+from keyrack.core.events import EMPTY, Head, fingerprint
 from keyrack.core.model import Key, Tenant, VersionState
-from keyrack.core.peppers import Pepper, Peppers
+from keyrack.core.peppers import Peppers
 from keyrack.core.policy import Policy
 from keyrack.core.prepared import Prepared, prepare
 from keyrack.core.sealed import SealedSecret
 from keyrack.core.session import SIGNING_PURPOSE
-from keyrack.stores.protocols import Kind, Record, Snapshot
+from keyrack.stores.partial import PartialRecords
+from keyrack.stores.protocols import Keys, Kind, Record, Snapshot
 from keyrack.stores.sealing import authenticate, authenticated, refuse_retired
+from keyrack.stores.whole import WholeRecords
 
 _KEY = Kind.KEY.value
 MAX_PREPARED = 20_000
@@ -38,23 +42,92 @@ class _PreparedKeys(dict[str, Prepared]):
         return self._prepare(key_id)
 
 
-class Replica:
-    """The keys, tenants and sealed secrets of a store as of `head`."""
+class NotHeld(LookupError):
+    """Only the store can say whether there is a key of this id, and what it is now."""
 
-    def __init__(self, peppers: Peppers, policy: Policy):
+    def __init__(self, key_id: str):
+        super().__init__(key_id)
+        self.key_id = key_id
+
+
+class Brought(Enum):
+    """What came of a read from the store."""
+
+    HELD = auto()
+    ABSENT = auto()
+    OUTRUN = auto()
+    """Replica and store were not at the same event of this key: to be read again."""
+
+
+class Records(Protocol):
+    """Which records of keys a replica holds, and what vouches for those of all kinds.
+
+    One thread at a time changes it; any thread may `get` and ask what it `lacks`.
+    """
+
+    def __len__(self) -> int:
+        """How many records of keys are held."""
+
+    @property
+    def in_all(self) -> int:
+        """How many keys there are."""
+
+    def get(self, key_id: str) -> bytes | None:
+        """The body of a key, if it is held."""
+
+    def lacks(self, key_id: str) -> bool:
+        """Whether there may be a key of this id, which is not held, in the store."""
+
+    def use(self, key_id: str) -> None:
+        """Note that a key which is held is used."""
+
+    def expect(self, snapshot: Snapshot) -> None:
+        """Make room for the records of a snapshot before they are loaded."""
+
+    def load(self, kind: str, record_id: str, body: bytes, mark: int) -> None:
+        """Take in one of all records; `mark` is its fingerprint."""
+
+    def can_follow(self, before: Head, after: Head) -> bool:
+        """Whether it can move on from one head to the next, or has to be loaded anew."""
+
+    def follow(self, record: Record | None, before: Head, after: Head) -> None:
+        """Move on by one event and the record that it is about. Raises Tampered."""
+
+    def require_vouched(self, head: Head) -> None:
+        """Raise Tampered unless all records are those that the head vouches for."""
+
+    def watching(self, key_id: str) -> AbstractContextManager[None]:
+        """While a key is read: notice events about it. One read of a key at a time."""
+
+    def admit(self, record: Record, number: int, head: Head) -> bool:
+        """Hold a record that was read while the log ended with that number; False if it was outrun.
+
+        Raises Tampered unless it is the latest of its key.
+        """
+
+    def miss(self, key_id: str, number: int) -> bool:
+        """Note that there was no such key while the log ended with that number; False if that is outrun."""
+
+
+class Replica:
+    """The keys, tenants and sealed secrets of a store as of `head`.
+
+    With `max_keys` it holds so many keys at most, and has to be told of others by `bring`.
+    """
+
+    def __init__(self, peppers: Peppers, policy: Policy, *, max_keys: int | None = None):
         self._peppers = peppers
         self._policy = policy
         self._changing = threading.Lock()
-        self._bodies: dict[str, bytes] = {}
         self._prepared = _PreparedKeys(self._prepare)
+        self._records: Records = WholeRecords(peppers)
+        if max_keys is not None:
+            self._records = PartialRecords(peppers, max_keys, self._prepared.clear)
         self.find: Callable[[str], Prepared | None] = self._prepared.__getitem__
-        """The key of this id, or None: the replica is complete, so there is no such key."""
+        """The key of this id; None when there is none. Raises NotHeld where only the store can tell."""
         self._foreign: dict[bytes, str] = {}
         self._foreign_of: dict[str, tuple[bytes, ...]] = {}
         self._foreign_peppers: tuple[str, ...] = ()
-        self._tenant_bodies: dict[str, bytes] = {}
-        self._secret_bodies: dict[str, bytes] = {}
-        self._sum = 0
         self.tenants: dict[str, Tenant] = {}
         self.missing_tenants: set[str] = set()
         """Tenants without a record, of keys that were asked for: such a key is never decided on."""
@@ -63,7 +136,12 @@ class Replica:
         self.head: Head = EMPTY
 
     def __len__(self) -> int:
-        return len(self._bodies)
+        return len(self._records)
+
+    @property
+    def in_all(self) -> int:
+        """How many keys the store has; of a partial replica a few in 10,000 less may be counted."""
+        return self._records.in_all
 
     def find_foreign(self, digest: bytes) -> Prepared | None:
         """The key that has a foreign version of this digest."""
@@ -82,28 +160,31 @@ class Replica:
         """
         pepper = self._peppers[head.state_pepper]
         named = [f'"pepper":"{pepper_id}"'.encode() for pepper_id in needed_peppers]
-        total = 0
+        self._records.expect(snapshot)
         for kind, record_id, body in authenticated(snapshot.records(), head, self._peppers):
-            total += fingerprint(body, pepper)
             if named and any(name in body for name in named):
                 self._require_peppers(records.read_key(body))
+            self._records.load(kind, record_id, body, fingerprint(body, pepper))
             self._take(kind, record_id, body)
-        self._sum, self.head = total, head
+        self.head = head
         self.require_vouched()
 
-    def apply(self, changed: Iterable[Record], head: Head) -> None:
-        """Move on to `head` with the records that changed on the way.
+    def can_follow(self, head: Head) -> bool:
+        """Whether it can move on to this head, or has to be loaded anew."""
+        return self._records.can_follow(self.head, head)
+
+    def apply(self, record: Record | None, head: Head) -> None:
+        """Move on by one event to `head`, with the record that the event is about. Raises Tampered.
 
         A record may be newer than `head` while more is to follow; `require_vouched` when nothing is.
         """
-        for record in changed:
-            refuse_retired(record.kind, record.id, record.pepper, head)
-            authenticate(record.kind, record.id, record.body, record.pepper, record.mac, self._peppers)
-            self._sum += self._gain(record)
-            self._take(record.kind, record.id, record.body)
-        if head.state_pepper != self.head.state_pepper:
-            self._sum = self._sum_under(self._peppers[head.state_pepper])
-        self.head = head
+        if record is not None:
+            self._require_sealed(record, head)
+        with self._changing:
+            self._records.follow(record, self.head, head)
+            if record is not None:
+                self._take(record.kind, record.id, record.body)
+            self.head = head
 
     def require_vouched(self) -> None:
         """Raise Tampered unless the records here are those that the head vouches for.
@@ -111,24 +192,25 @@ class Replica:
         Somebody may have put an old record back for the next change to build on: what that change
         leaves is well sealed, and only the sum tells that its predecessor was not the latest.
         """
-        if self._sum % SUM_MODULUS != self.head.state:
-            raise Tampered(
-                "The records are not those that the log vouches for: one was altered, removed or put back."
-            )
+        self._records.require_vouched(self.head)
 
-    def _gain(self, record: Record) -> int:
-        pepper = self._peppers[self.head.state_pepper]
-        before = self._bodies_of(record.kind).get(record.id)
-        return fingerprint(record.body, pepper) - (fingerprint(before, pepper) if before else 0)
+    def bring(self, key_id: str, keys: Keys) -> Brought:
+        """Read a key that is not held; one read of a key at a time. Raises Tampered, Unavailable.
 
-    def _bodies_of(self, kind: str) -> dict[str, bytes]:
-        if kind == _KEY:
-            return self._bodies
-        return self._tenant_bodies if kind == Kind.TENANT else self._secret_bodies
+        It comes in only if nothing was applied for it beyond the instant of the read.
+        """
+        with self._records.watching(key_id):
+            number, record = keys.read(Kind.KEY, key_id)
+            if record is not None:
+                self._require_sealed(record, self.head)
+            with self._changing:
+                if record is None:
+                    return Brought.ABSENT if self._records.miss(key_id, number) else Brought.OUTRUN
+                return Brought.HELD if self._records.admit(record, number, self.head) else Brought.OUTRUN
 
-    def _sum_under(self, pepper: Pepper) -> int:
-        bodies = chain.from_iterable(self._bodies_of(kind).values() for kind in Kind)
-        return sum(fingerprint(body, pepper) for body in bodies)
+    def _require_sealed(self, record: Record, head: Head) -> None:
+        refuse_retired(record.kind, record.id, record.pepper, head)
+        authenticate(record.kind, record.id, record.body, record.pepper, record.mac, self._peppers)
 
     def _require_peppers(self, key: Key) -> None:
         for version in key.versions:
@@ -140,23 +222,18 @@ class Replica:
             take = self._take_tenant if kind == Kind.TENANT else self._take_secret
             take(record_id, body)
             return
-        with self._changing:
-            self._bodies[record_id] = body
-            self._prepared.pop(record_id, None)
+        self._prepared.pop(record_id, None)
         # Foreign texts are found by digest, so that table is always whole; others parse on first use.
         if record_id in self._foreign_of or b'"foreign":true' in body:
             self._index(records.read_key(body))
 
     def _take_tenant(self, tenant_id: str, body: bytes) -> None:
-        with self._changing:
-            self._tenant_bodies[tenant_id] = body
-            self.tenants[tenant_id] = records.read_tenant(body)
-            self.missing_tenants.discard(tenant_id)
-            self._prepared.clear()
+        self.tenants[tenant_id] = records.read_tenant(body)
+        self.missing_tenants.discard(tenant_id)
+        self._prepared.clear()
 
     def _take_secret(self, secret_id: str, body: bytes) -> None:
         secret = records.read_secret(body)
-        self._secret_bodies[secret_id] = body
         if secret.purpose == SIGNING_PURPOSE:
             self.signing_keys[secret.facts["kid"]] = secret
 
@@ -173,21 +250,24 @@ class Replica:
         self._foreign_peppers = tuple(peppers)
 
     def _prepare(self, key_id: str) -> Prepared | None:
-        while (body := self._bodies.get(key_id)) is not None:
+        while (body := self._records.get(key_id)) is not None:
             key = records.read_key(body)
             tenant = self.tenants.get(key.tenant)
             prepared = prepare(key, tenant, self._peppers, self._policy)
             with self._changing:
                 # The follower may have put newer ones in their place meanwhile, a revocation perhaps.
                 # It holds the lock while it does, so what is kept is never older than the records.
-                if self._bodies.get(key_id) is body and self.tenants.get(key.tenant) is tenant:
+                if self._records.get(key_id) is body and self.tenants.get(key.tenant) is tenant:
                     self._keep(key_id, prepared)
                     if tenant is None:
                         self.missing_tenants.add(key.tenant)
                     return prepared
+        if self._records.lacks(key_id):
+            raise NotHeld(key_id)
         return None
 
     def _keep(self, key_id: str, prepared: Prepared) -> None:
         if len(self._prepared) >= MAX_PREPARED:
             self._prepared.clear()
+        self._records.use(key_id)
         self._prepared[key_id] = prepared
