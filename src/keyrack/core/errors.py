@@ -3,10 +3,10 @@
 KeyrackError
 ├── InvalidRequest 400    ├── Conflict 409 (or a named one)   ├── ValidationFailed 422
 ├── NotHeld 403           │   ├── StoreExists                 ├── Unavailable 503
-├── SecretDated 403       │   └── StoreMoved                  ├── Tampered (nothing is decided from it)
-├── SessionPresented 403  ├── PreconditionFailed 412          └── ConfigurationError (exit code 78;
-├── NotFound 404          ├── PayloadTooLarge 413                 names the setting, never its value)
-└── MethodNotAllowed 405  └── UnsupportedMediaType 415
+├── SecretDated 403       │   └── StoreMoved                  │   └── Corrupted (names the object)
+├── SessionPresented 403  ├── PreconditionFailed 412          ├── Tampered (nothing is decided from it)
+├── NotFound 404          ├── PayloadTooLarge 413             └── ConfigurationError (exit code 78;
+└── MethodNotAllowed 405  └── UnsupportedMediaType 415            names the setting, never its value)
 
 No message carries a credential: whoever raises one of these writes a sentence, not an input.
 """
@@ -120,10 +120,27 @@ class Unavailable(KeyrackError):
         self.reason = reason
 
 
+class Corrupted(Unavailable):
+    """An object of the store is missing, or is not what was written there. Names its path, never its text."""
+
+    def __init__(self, path: str, what: str):
+        super().__init__(f"{path} {what}.")
+        self.path = path
+
+
 class StoreExists(Conflict):
     """`init` met a store that is already there; nothing was changed."""
 
     code, title = "store_exists", "Store exists"
+
+
+class StoreMoved(Conflict):
+    """The store was closed and goes on elsewhere; the detail says where."""
+
+    code, title = "store_moved", "Store moved"
+
+    def __init__(self, where: str):
+        super().__init__(f"This store was moved to {where}; go on there.")
 
 
 class Tampered(KeyrackError):

@@ -66,6 +66,9 @@ class Node(NamedTuple):
 class Journal(Protocol):
     """Where notes end up. Every method may block and raises Unavailable for trouble of its own."""
 
+    registers: bool
+    """Whether nodes can be registered; where not, nothing tells a change that all of them have seen it."""
+
     def write(self, uses: Sequence[Use], refusals: Sequence[Refusal]) -> None:
         """Add to the uses of each version, and keep the refusals."""
 
@@ -94,6 +97,8 @@ Noted = tuple[Decision, Address | None, float, Origin]
 
 class MemoryJournal:
     """A journal in the process, gone with it."""
+
+    registers = True
 
     def __init__(self) -> None:
         self._uses: dict[tuple[str, int], Use] = {}

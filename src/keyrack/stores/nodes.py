@@ -25,8 +25,11 @@ def wait_until_passed(
     Without `within` that is max_stale: beyond it no node decides without the event. Times are by
     `steady`. A node that did not renew for max_stale before the commit is not waited for: it
     confirmed nothing since, so it decides nothing. True when every node passed in time and nothing
-    said to stop waiting.
+    said to stop waiting. Where nodes cannot register nothing tells that they passed: then it waits for
+    all of max_stale, and with `within` not at all.
     """
+    if not journal.registers and within is not None:
+        return False
     deadline = committed_at + (max_stale if within is None else within)
     while not _all_passed(journal, number, committed_at - max_stale, committed_at):
         if steady() >= deadline or stop.wait(LOOK_SECONDS):
@@ -36,7 +39,7 @@ def wait_until_passed(
 
 def _all_passed(journal: Journal, number: int, renewed_since: float, committed_at: float) -> bool:
     # A time that lies ahead is from before a restart of the machine: that process is gone.
-    return all(
+    return journal.registers and all(
         node.applied >= number
         for node in journal.nodes()
         if renewed_since <= node.renewed_at <= max(committed_at, steady())

@@ -29,15 +29,16 @@ def open_stores(
     create: bool = False,
     clock: Clock = time.time,
 ) -> Stores:
-    """Open what a KEYRACK_STORE url names: `env:`, `env:NAME`, `memory:`, `sqlite:///path` or
-    `postgresql://host/database`.
+    """Open what a KEYRACK_STORE url names: `env:`, `env:NAME`, `memory:`, `sqlite:///path`,
+    `postgresql://host/database`, `file:///dir`, or a bucket by `s3://`, `gs://` or `az://`.
 
-    `create` makes a missing file, or the tables in a database. Without peppers only `memory:` opens,
-    under a random one. Raises ConfigurationError, which names the setting, and Unavailable.
+    `create` makes a missing file or directory, or the tables in a database. Without peppers only
+    `memory:` opens, under a random one. Raises ConfigurationError, which names the setting, and
+    Unavailable.
     """
     given = _peppers(url, peppers)
     counted = _counters(counters or default_counters(url, workers=1))
-    keys, journal = _keys_and_journal(url, create=create)
+    keys, journal = _keys_and_journal(url, given, create=create)
     return Stores(
         url=url,
         keys=keys,
@@ -95,22 +96,24 @@ def _counters(url: str) -> Counters:
         raise ConfigurationError(COUNTERS, f"cannot be opened: {error.detail}") from None
 
 
-def _keys_and_journal(url: str, *, create: bool) -> tuple[Keys, Journal]:
+def _keys_and_journal(url: str, peppers: Peppers, *, create: bool) -> tuple[Keys, Journal]:
     if url == "memory:" or is_static(url):
         return MemoryKeys(), MemoryJournal()
     found = _OPENERS.get(url.partition(":")[0])
     if found is None:
         raise ConfigurationError(
-            STORE, "is none of env:, memory:, sqlite:///path and postgresql://host/database."
+            STORE,
+            "is none of env:, memory:, sqlite:///path, postgresql://host/database, file:///dir, "
+            "s3://bucket/prefix, gs:// and az://.",
         )
     extra, opener = found
     try:
-        return opener(url, create)
+        return opener(url, peppers, create)
     except ModuleNotFoundError:
         raise ConfigurationError(STORE, f"needs `pip install keyrack[{extra}]`.") from None
 
 
-def _open_sqlite(url: str, create: bool) -> tuple[Keys, Journal]:
+def _open_sqlite(url: str, _: Peppers, create: bool) -> tuple[Keys, Journal]:
     path = sqlite_path(url)
     if path is None:
         raise ConfigurationError(STORE, "names no file; write sqlite:///keyrack.db.")
@@ -121,16 +124,23 @@ def _open_sqlite(url: str, create: bool) -> tuple[Keys, Journal]:
     return keys, SqliteJournal(beside(path, "journal"))
 
 
-def _open_postgres(url: str, create: bool) -> tuple[Keys, Journal]:
+def _open_postgres(url: str, _: Peppers, create: bool) -> tuple[Keys, Journal]:
     from keyrack.stores.sql.postgres import open_postgres
 
     return open_postgres(url, create=create)
 
 
+def _open_objects(url: str, peppers: Peppers, create: bool) -> tuple[Keys, Journal]:
+    from keyrack.stores.objects.opening import open_objects
+
+    return open_objects(url, peppers, create=create)
+
+
 # What they import is imported by them alone, so that keys in the environment need no database library.
-_OPENERS: Mapping[str, tuple[str, Callable[[str, bool], tuple[Keys, Journal]]]] = {
+_OPENERS: Mapping[str, tuple[str, Callable[[str, Peppers, bool], tuple[Keys, Journal]]]] = {
     "sqlite": ("sql", _open_sqlite),
     "postgresql": ("postgres", _open_postgres),
     "postgres": ("postgres", _open_postgres),
+    **dict.fromkeys(("file", "s3", "gs", "az"), ("objects", _open_objects)),
 }
 """By scheme: the extra that is needed, and what opens the keys and the journal of a URL."""

@@ -73,6 +73,8 @@ class SqlJournal:
     database's own form of it, which knows what to do where a row is there already.
     """
 
+    registers = True
+
     def __init__(
         self,
         *,

@@ -1,0 +1,1 @@
+"""The key store on a directory or an object store: list, get and put-if-absent are all it needs."""

@@ -1,0 +1,132 @@
+"""A directory as a store of objects: a hard link is its put-if-absent, and fsync makes it durable."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from keyrack.core.errors import Unavailable
+from keyrack.stores.objects.storage import Found, Listed
+
+
+class Directory:
+    """The directory that this path named when it was opened. Implements Storage."""
+
+    def __init__(self, root: Path):
+        self._root = root
+        self._identity = _identity(root)
+
+    def get(self, path: str) -> Found | None:
+        with self._here():
+            try:
+                file = (self._root / path).open("rb")
+            except FileNotFoundError:
+                return None
+            with file:
+                return Found(file.read(), _tag(os.fstat(file.fileno())))
+
+    def tag(self, path: str) -> str | None:
+        with self._here():
+            try:
+                return _tag((self._root / path).stat())
+            except FileNotFoundError:
+                return None
+
+    def list(self, folder: str, *, after: str = "") -> Sequence[Listed]:
+        with self._here():
+            paths = sorted(folder + name for name in self._names(folder))
+            return [Listed(path, _tag((self._root / path).stat())) for path in paths if path > after]
+
+    def put(self, path: str, data: bytes) -> str | None:
+        with self._here():
+            target = self._target(path)
+            draft = _draft(target, data, durable=True)
+            try:
+                target.hardlink_to(draft)
+            except FileExistsError:
+                return None
+            finally:
+                draft.unlink()
+            _sync(target.parent)
+            return _tag(target.stat())
+
+    def replace(self, path: str, data: bytes) -> None:
+        with self._here():
+            target = self._target(path)
+            # Not durable: whatever may be replaced here can be made again.
+            _draft(target, data, durable=False).replace(target)
+
+    def remove(self, path: str) -> None:
+        with self._here():
+            (self._root / path).unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    @contextmanager
+    def _here(self) -> Iterator[None]:
+        """The one place where the system's errors become ours."""
+        if self._identity is None or _identity(self._root) != self._identity:
+            raise Unavailable("The store's directory was replaced or removed while it was open.")
+        try:
+            yield
+        except OSError as error:
+            raise Unavailable(f"The key store failed: {type(error).__name__}.") from None
+
+    def _names(self, folder: str) -> Iterator[str]:
+        try:
+            entries = os.scandir(self._root / folder)
+        except FileNotFoundError:
+            return
+        with entries:
+            yield from (entry.name for entry in entries if not entry.name.startswith("."))
+
+    def _target(self, path: str) -> Path:
+        """The file of a path, its folders made. The root is expected to be there and is never made."""
+        target = self._root / path
+        for above in reversed(Path(path).parents[:-1]):
+            folder = self._root / above
+            if not folder.is_dir():
+                folder.mkdir(mode=0o700, exist_ok=True)
+                _sync(folder.parent)
+        return target
+
+
+def make_directory(root: Path) -> None:
+    """Make the root with what is missing above it. Raises OSError."""
+    root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _sync(root.absolute().parent)
+
+
+def _draft(target: Path, data: bytes, *, durable: bool) -> Path:
+    """A whole file beside the target, under a name that no listing shows."""
+    draft = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(data)
+        if durable:
+            file.flush()
+            os.fsync(file.fileno())
+    return draft
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _tag(status: os.stat_result) -> str:
+    return f"{status.st_ino:x}-{status.st_mtime_ns:x}-{status.st_size:x}"
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino

@@ -1,0 +1,85 @@
+"""A real S3 server over HTTP, from moto: in memory, on a port of its own, with a bucket for each test.
+
+A test that asks for the fixture `s3_url` shares the server with all others of its process, and gets the
+URL of an empty bucket; the environment says where it is. Child processes find it there as well.
+"""
+
+from __future__ import annotations
+
+import http.client
+import logging
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from moto.server import ThreadedMotoServer
+
+HOST = "127.0.0.1"
+_SIGNED = (
+    "AWS4-HMAC-SHA256 Credential=tests/20260101/us-east-1/s3/aws4_request, "
+    "SignedHeaders=host, Signature=0"
+)
+    "AWS4-HMAC-SHA256 Credential=tests/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=0"
+)
+
+
+class S3Server:
+    """A server that keeps what it is given until it is stopped."""
+
+    def __init__(self) -> None:
+        self._server = ThreadedMotoServer(ip_address=HOST, port=0, verbose=False)
+        self._server.start()
+        _, self.port = self._server.get_host_and_port()
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What tells the libraries that speak S3 where it is."""
+        return {
+            "AWS_ENDPOINT_URL": f"http://{HOST}:{self.port}",
+            "AWS_ALLOW_HTTP": "true",
+            "AWS_ACCESS_KEY_ID": "tests",
+            "AWS_SECRET_ACCESS_KEY": "tests",
+            "AWS_REGION": "us-east-1",
+        }
+
+    def make_bucket(self) -> str:
+        """A new, empty bucket; its name."""
+        name = f"keyrack-{secrets.token_hex(6)}"
+        connection = http.client.HTTPConnection(HOST, self.port)
+        connection.request("PUT", f"/{name}", headers={"Authorization": _SIGNED})
+        answer = connection.getresponse()
+        answer.read()
+        connection.close()
+        assert answer.status == 200
+        return name
+
+    def stop(self) -> None:
+        """End it, with all that is in it."""
+        self._server.stop()
+
+
+@contextmanager
+def running() -> Iterator[S3Server]:
+    """A server for whoever stops it in the middle; the environment is left as it is."""
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server = S3Server()
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[S3Server]:
+    """The server of this process, which the environment names from here on."""
+    with running() as server:
+        os.environ.update(server.environment)
+        yield server
+
+
+@pytest.fixture
+def s3_url(s3_server: S3Server) -> str:
+    """The URL of an empty place in a new bucket."""
+    return f"s3://{s3_server.make_bucket()}/some/prefix"
