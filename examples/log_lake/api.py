@@ -9,9 +9,9 @@ from fastapi import FastAPI
 
 from examples.log_lake import errors
 from examples.log_lake.operations import BY_NAME
-from examples.log_lake.routes import health, ingest
+from examples.log_lake.routes import health, ingest, keys, tenants
 
-MODULES = (health, ingest)
+MODULES = (health, ingest, keys, tenants)
 HANDLERS = {handler.__name__: handler for module in MODULES for handler in module.HANDLERS}
 
 

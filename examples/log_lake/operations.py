@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from keyrack import Access
+from keyrack import Access, Limit
 from keyrack.guards import LATER, OPEN, Row
 
 INGEST = "ingest"
@@ -24,6 +24,7 @@ class Operation:
     """What a key must hold; `<stream>` stands for each stream that the request names. None: open."""
     success: int
     service: str | None = None
+    limits: tuple[Limit, ...] = ()
 
     @property
     def row(self) -> Row:
@@ -32,12 +33,14 @@ class Operation:
             return Row(self.method, self.path, OPEN)
         if self.scope.startswith("streams/"):
             return Row(self.method, self.path, LATER, self.service)
-        return Row(self.method, self.path, Access(scopes=(self.scope,)))
+        return Row(self.method, self.path, Access(scopes=(self.scope,), limits=self.limits))
 
 
 _KEYS, _KEY = "/api/v1/apikeys", "/api/v1/apikeys/{keyId}"
 _TENANTS, _TENANT = "/api/v1/tenants", "/api/v1/tenants/{tenant}"
 _SESSIONS = "/api/v1/query/sessions"
+VALIDATIONS = (Limit("validate", 60, 60),)
+"""A management key shall not serve to guess others."""
 _WRITE, _READ, _ANY = "streams/<stream>:ingest", "streams/<stream>:query", "streams/<stream>:*"
 
 OPERATIONS = (
@@ -62,7 +65,7 @@ OPERATIONS = (
     Operation("undo_rotation", "POST", f"{_KEY}/rotation/undo", "keys:manage", 200),
     Operation("disable_key", "POST", f"{_KEY}/disable", "keys:manage", 200),
     Operation("enable_key", "POST", f"{_KEY}/enable", "keys:manage", 200),
-    Operation("validate_key", "POST", f"{_KEYS}/validate", "keys:manage", 200),
+    Operation("validate_key", "POST", f"{_KEYS}/validate", "keys:manage", 200, limits=VALIDATIONS),
     Operation("create_tenant", "POST", _TENANTS, "tenants:manage", 201),
     Operation("list_tenants", "GET", _TENANTS, "tenants:manage", 200),
     Operation("get_tenant", "GET", _TENANT, "tenants:manage", 200),

@@ -9,9 +9,11 @@ from typing import Self
 
 from examples.log_lake.clock import Clock, utc_now
 from examples.log_lake.ingest import Ingest
+from examples.log_lake.keys import Keys
 from examples.log_lake.quota import Quotas
 from examples.log_lake.settings import MAX_STALE_SECONDS, Settings
 from examples.log_lake.storage import Storage
+from examples.log_lake.tenants import TenantBook
 from keyrack import ConfigurationError, KeyrackError, Policy, Unavailable, Verifier
 
 POLICY = Path(__file__).with_name("policy.toml")
@@ -25,6 +27,8 @@ class Service:
     storage: Storage
     verifier: Verifier
     quota: Quotas
+    keys: Keys
+    tenants: TenantBook
     ingest: Ingest
     clock: Clock
 
@@ -41,6 +45,8 @@ class Service:
                 storage=storage,
                 verifier=verifier,
                 quota=Quotas(storage, verifier.tenant, clock),
+                keys=Keys(verifier, clock),
+                tenants=TenantBook(verifier, multi_tenant=settings.multi_tenant),
                 ingest=Ingest(storage),
                 clock=clock,
             )
