@@ -18,9 +18,6 @@ from moto.server import ThreadedMotoServer
 
 HOST = "127.0.0.1"
 _SIGNED = (
-    "AWS4-HMAC-SHA256 Credential=tests/20260101/us-east-1/s3/aws4_request, "
-    "SignedHeaders=host, Signature=0"
-)
     "AWS4-HMAC-SHA256 Credential=tests/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=0"
 )
 

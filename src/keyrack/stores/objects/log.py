@@ -107,18 +107,22 @@ class ObjectLog:
 
     def _catch_up(self) -> None:
         """Read what is new, and see that what was read last still stands."""
-        if self._planning and self._lock.acquire(blocking=False):
-            # The lock is a plan's own then, or the plan is over; nothing may change under a plan.
-            try:
-                if self._planning:
-                    return
-            finally:
-                self._lock.release()
+        if self._is_planning_here():
+            return
         self._load()
         while self._read_next():
             pass
         self._require_end()
         self._look_around()
+
+    def _is_planning_here(self) -> bool:
+        """Whether this thread is inside a plan: nobody else gets the lock then, and nothing may change."""
+        if not self._lock.acquire(blocking=False):
+            return False
+        try:
+            return self._planning
+        finally:
+            self._lock.release()
 
     def _load(self) -> None:
         with self._loading:
