@@ -8,11 +8,12 @@ from typing import Any, NamedTuple
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
+from psycopg.pq import TransactionStatus
 
 from keyrack.core.errors import ConfigurationError, Unavailable
 
 CONNECT_SECONDS = 2
-"""The least that libpq's convention allows."""
+"""For a connection, and for the first answer of one that was idle; the least that libpq knows."""
 _PREPARE = """
 SELECT set_config('lock_timeout', %(lock)s, false),
        set_config('statement_timeout', %(statement)s, false),
@@ -26,7 +27,7 @@ class Limits(NamedTuple):
     """How long a session waits, in seconds, and whether a commit waits for the disk."""
 
     answer: float
-    """For the server to answer one statement; beyond it the connection is given up."""
+    """For the server to answer a statement within a transaction; beyond it the connection is given up."""
     lock: float
     """For a lock; less than `answer`, so that the server says what it was."""
     idle: float = 60.0
@@ -40,8 +41,11 @@ class BoundedConnection(psycopg.Connection[Any]):
     answer_seconds = 6.0
 
     def wait(self, gen: Generator[Any, Any, Any], *args: Any, **options: Any) -> Any:
+        # A session that was idle may have lost its server, and a new one costs no more than to connect.
+        is_idle = self.pgconn.transaction_status == TransactionStatus.IDLE
+        seconds = min(CONNECT_SECONDS, self.answer_seconds) if is_idle else self.answer_seconds
         try:
-            return super().wait(_bounded(gen, self.answer_seconds), *args, **options)
+            return super().wait(_bounded(gen, seconds), *args, **options)
         except psycopg.errors.ConnectionTimeout:
             # An answer that comes later would be taken for that of the next statement.
             self.close()

@@ -1,0 +1,132 @@
+"""How soon a node on PostgreSQL knows: told, not told, cut off, and with the server gone and back."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+from engine_bed import OPERATOR
+from servers.postgresql import PostgresServer
+
+from keyrack import Access, Allowed, Denied, Issuer, Unavailable, Verifier, Wish, open_stores
+from keyrack.core.errors import Conflict
+from keyrack.core.model import Reason
+from keyrack.founding import found
+from keyrack.stores.sql.postgres import PostgresKeys
+from keyrack.testing import PEPPERS
+
+LISTENERS = "FROM pg_stat_activity WHERE query ~ '^(LISTEN|SELECT log.number, log.body)'"
+
+
+def eventually(true: Callable[[], object], within: float = 20.0) -> float:
+    """How many seconds it took until that was so; fails when it took longer."""
+    begun = time.monotonic()
+    while not true():
+        assert time.monotonic() - begun < within, "this did not happen in time"
+        threading.Event().wait(0.002)
+    return time.monotonic() - begun
+
+
+@pytest.fixture
+def issuer(postgresql_url: str) -> Iterator[Issuer]:
+    """Whoever changes the store, and tells no node of it but by the store."""
+    stores = open_stores(postgresql_url, peppers=PEPPERS, create=True)
+    found(stores, max_stale=1.0)
+    yield Issuer(stores)
+    stores.close()
+
+
+def minted(issuer: Issuer, node: Verifier) -> tuple[str, str]:
+    """The id and the text of a new key that this node lets pass."""
+    made = issuer.mint(Wish("n", scopes=["a:b"]), by=OPERATOR)
+    eventually(lambda: passes(node, str(made.secret)))
+    return made.key.id, str(made.secret)
+
+
+def passes(node: Verifier, text: str) -> bool:
+    return isinstance(node.verify(text, Access()), Allowed)
+
+
+def seen_after(issuer: Issuer, node: Verifier) -> float:
+    """How many seconds after a revocation was committed this node obeys it."""
+    key_id, text = minted(issuer, node)
+    issuer.revoke(key_id, by=OPERATOR)
+    return eventually(lambda: not passes(node, text))
+
+
+def test_a_revocation_is_announced_and_needs_no_poll(issuer: Issuer, postgresql_url: str) -> None:
+    with Verifier.open(postgresql_url, peppers=PEPPERS, poll=0.9) as node:
+        assert min(seen_after(issuer, node) for _ in range(3)) < 0.1
+
+
+def test_a_revocation_that_is_not_announced_is_seen_within_a_second(
+    issuer: Issuer, postgresql_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(PostgresKeys, "pushed", lambda keys: False)
+    with Verifier.open(postgresql_url, peppers=PEPPERS) as node:
+        assert seen_after(issuer, node) < 1.0
+
+
+def test_a_node_whose_listening_is_cut_again_and_again_still_sees_a_revocation_within_a_second(
+    issuer: Issuer, postgresql_url: str, postgresql: PostgresServer
+) -> None:
+    with Verifier.open(postgresql_url, peppers=PEPPERS) as node:
+        for _ in range(3):
+            key_id, text = minted(issuer, node)
+            assert postgresql.run(f"SELECT pg_terminate_backend(pid) {LISTENERS}") == [(True,)]
+            issuer.revoke(key_id, by=OPERATOR)
+            assert eventually(lambda: not passes(node, text)) < 1.0  # noqa: B023
+
+
+def test_nothing_is_told_of_a_change_that_was_refused(issuer: Issuer, postgresql_url: str) -> None:
+    keys = open_stores(postgresql_url, peppers=PEPPERS).keys
+    assert isinstance(keys, PostgresKeys)
+    keys.moved()
+    key = issuer.mint(Wish("only", unique="tenant"), by=OPERATOR).key
+    eventually(keys.pushed)
+    with pytest.raises(Conflict):
+        issuer.mint(Wish("only", unique="tenant"), by=OPERATOR)
+    assert not keys.pushed()
+    issuer.revoke(key.id, by=OPERATOR)
+    eventually(keys.pushed)
+    keys.close()
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGQUIT], ids=["stopped", "crashed"])
+def test_without_its_server_a_node_decides_nothing_and_with_it_again_within_two_seconds(
+    issuer: Issuer, postgresql_url: str, postgresql: PostgresServer, how: signal.Signals
+) -> None:
+    with Verifier.open(postgresql_url, peppers=PEPPERS) as node:
+        _, text = minted(issuer, node)
+        postgresql.stop(how)
+        try:
+            took = eventually(lambda: not passes(node, text))
+            decision = node.verify(text, Access())
+            with pytest.raises(Unavailable):
+                issuer.mint(Wish("n"), by=OPERATOR)
+        finally:
+            postgresql.start()
+        assert eventually(lambda: passes(node, text)) < 2.0
+        assert isinstance(decision, Denied)
+        assert decision.reason is Reason.STALE
+        assert took < 2.0
+        assert minted(issuer, node)
+
+
+def test_a_waiting_revocation_returns_when_the_other_node_has_obeyed_it(
+    issuer: Issuer, postgresql_url: str
+) -> None:
+    with (
+        Verifier.open(postgresql_url, peppers=PEPPERS, create=True) as here,
+        Verifier.open(postgresql_url, peppers=PEPPERS) as there,
+    ):
+        for _ in range(3):
+            key_id, text = minted(here.issuer(), there)
+            begun = time.monotonic()
+            here.issuer().revoke(key_id, by=OPERATOR, wait=True)
+            assert not passes(there, text)
+            assert not passes(here, text)
+            assert time.monotonic() - begun < 1.0, "sooner than the end of max_stale"
