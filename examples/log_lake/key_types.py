@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from examples.log_lake.names import RULE, is_stream_name
 from examples.log_lake.problems import UnprocessableContent
 from keyrack import Key, Policy
 
@@ -29,6 +30,8 @@ def scopes_of(policy: Policy, preset: str, streams: Sequence[str] | None) -> lis
         return list(scopes)
     if not streams:
         raise UnprocessableContent({"streams": ["Name at least one stream, or leave the list out."]})
+    if not all(is_stream_name(stream) for stream in streams):
+        raise UnprocessableContent({"streams": [RULE]})
     return [one for scope in scopes for one in _narrowed(scope, streams)]
 
 

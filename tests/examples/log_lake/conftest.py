@@ -1,0 +1,73 @@
+"""A fresh log lake for each test, and the search for secrets where none may be (LL-48)."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from lake_bed import Clock, Lake, Used, environment
+
+OpenLake = Callable[..., Lake]
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def used() -> Used:
+    return Used()
+
+
+@pytest.fixture
+def open_lake(tmp_path: Path, clock: Clock, used: Used) -> Iterator[OpenLake]:
+    """Opens lakes on the same folder, each with these variables."""
+    with ExitStack() as opened:
+
+        def open_one(**changed: str) -> Lake:
+            return opened.enter_context(Lake(environment(tmp_path, **changed), clock, used))
+
+        yield open_one
+
+
+@pytest.fixture
+def lake(open_lake: OpenLake) -> Lake:
+    return open_lake()
+
+
+@pytest.fixture
+def two_nodes(open_lake: OpenLake, tmp_path: Path) -> tuple[Lake, Lake]:
+    """Two lakes on one key store and one folder."""
+    store = {
+        "KEYRACK_STORE": f"sqlite:///{tmp_path / 'keys.db'}",
+        "KEYRACK_PEPPERS": environment(tmp_path)["KEYRACK_PEPPERS"],
+    }
+    make_store(environment(tmp_path, **store))
+    return open_lake(**store), open_lake(**store)
+
+
+def make_store(variables: dict[str, str]) -> str:
+    """Make the key store of a lake; the text of its root key."""
+    from examples.log_lake.founding import found
+    from examples.log_lake.settings import Settings
+
+    root_key = found(Settings.read(variables))
+    assert root_key is not None
+    return root_key
+
+
+@pytest.fixture(autouse=True)
+def no_secret_comes_back(tmp_path: Path, used: Used, caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """After each test: no secret stands in a log line or in a file that was written."""
+    caplog.set_level(logging.DEBUG)
+    for name in ("httpx", "httpcore", "asyncio"):  # the test's own client, which tells every URL
+        logging.getLogger(name).setLevel(logging.WARNING)
+    yield
+    told = [f"{record.getMessage()} {vars(record)!r}".encode() for record in caplog.get_records("call")]
+    written = [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
+    for secret in used.secrets:
+        assert not [text for text in (*told, *written) if secret.encode() in text]
