@@ -201,12 +201,19 @@ class Replica:
         """
         with self._records.watching(key_id):
             number, record = keys.read(Kind.KEY, key_id)
-            if record is not None:
-                self._require_sealed(record, self.head)
-            with self._changing:
-                if record is None:
-                    return Brought.ABSENT if self._records.miss(key_id, number) else Brought.OUTRUN
-                return Brought.HELD if self._records.admit(record, number, self.head) else Brought.OUTRUN
+            if record is None:
+                return self._miss(key_id, number)
+            # It has to be sealed as what was asked for, whatever the row says that it is.
+            return self._admit(record._replace(kind=Kind.KEY, id=key_id), number)
+
+    def _miss(self, key_id: str, number: int) -> Brought:
+        with self._changing:
+            return Brought.ABSENT if self._records.miss(key_id, number) else Brought.OUTRUN
+
+    def _admit(self, record: Record, number: int) -> Brought:
+        self._require_sealed(record, self.head)
+        with self._changing:
+            return Brought.HELD if self._records.admit(record, number, self.head) else Brought.OUTRUN
 
     def _require_sealed(self, record: Record, head: Head) -> None:
         refuse_retired(record.kind, record.id, record.pepper, head)
