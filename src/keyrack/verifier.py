@@ -63,6 +63,7 @@ class Verifier:
         self._spender = Spender(stores.counters, self.policy, open_when_down=open_when_down)
         self._redigests = Redigests(stores.peppers)
         self._upkeep = Upkeep(stores, self.follower, self.notebook, self._spender, self._redigests, poll=poll)
+        self._counting_waits = stores.counters.blocks
         self._clock = stores.clock
         self._peppers = stores.peppers
         self._nobody = nobody(stores.peppers)
@@ -240,6 +241,16 @@ class Verifier:
         denied = self._spender.refuse(proved.answer, (), address, now)
         self.notebook.note((denied, address, now, origin))
         return denied
+
+    def waits(self, presented: Presented) -> bool:
+        """Whether a decision on this may wait for a network; an event loop then asks for it in a thread.
+
+        So it is for keys with limits where these are counted behind one, and never for bad credentials.
+        """
+        if not self._counting_waits:
+            return False
+        proved = self._prove(presented)
+        return not isinstance(proved, Refused) and bool(proved.charges)
 
     @property
     def trouble(self) -> str | None:

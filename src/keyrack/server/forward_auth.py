@@ -19,6 +19,7 @@ from keyrack.core.ratelimit_headers import ratelimit_headers
 from keyrack.guards.answers import refusal
 from keyrack.server import forwarded
 from keyrack.server.arrivals import Peer
+from keyrack.server.async_verifier import AsyncVerifier
 from keyrack.server.forwarded import Told
 from keyrack.server.wire import Encoded, Scope, encoded
 from keyrack.verifier import Verifier
@@ -37,9 +38,10 @@ class ForwardAuth:
 
     def __init__(self, verifier: Verifier, *, realm: str):
         self._verifier = verifier
+        self._asked = AsyncVerifier(verifier)
         self._realm = realm
 
-    def answer(
+    async def answer(
         self, scope: Scope, headers: Headers, *, peer: Peer, client: Address | None, request_id: str
     ) -> Encoded | Response:
         """The decision on the forwarded request: the headers of a 200, or a refusal.
@@ -48,7 +50,9 @@ class ForwardAuth:
         """
         try:
             told = forwarded.read(headers)
-            refused = self._refuse(told, peer, request_id, internal=scope["state"].get("internal", False))
+            refused = await self._refuse(
+                told, peer, request_id, internal=scope["state"].get("internal", False)
+            )
             if refused is not None:
                 return self._refusal(refused, request_id)
             access = forwarded.access(scope["query_string"], told, client)
@@ -56,15 +60,15 @@ class ForwardAuth:
             return http.failure(error, request_id=request_id)
         presented = extract(forwarded.credential_lines(headers))
         origin = (forwarded.operation(told, access), request_id)
-        decision = self._verifier.verify(presented, access, origin)
+        decision = await self._asked.verify(presented, access, origin)
         if isinstance(decision, Denied):
             return self._refusal(decision, request_id)
         return self._identity(decision, request_id)
 
-    def _refuse(self, told: Told, peer: Peer, request_id: str, *, internal: bool) -> Denied | None:
+    async def _refuse(self, told: Told, peer: Peer, request_id: str, *, internal: bool) -> Denied | None:
         """Why whoever asks gets no decision, or None. A proxy key that is presented decides alone."""
         if forwarded.PROXY_KEY in told:
-            return self._refuse_key(told[forwarded.PROXY_KEY], peer.address, request_id)
+            return await self._refuse_key(told[forwarded.PROXY_KEY], peer.address, request_id)
         if internal or peer.is_proxy:
             return None
         denied = Denied(Reason.MISSING)
@@ -72,10 +76,10 @@ class ForwardAuth:
         self._verifier.notebook.note((denied, peer.address, self._verifier.stores.clock(), origin))
         return denied
 
-    def _refuse_key(self, presented: bytes, peer: Address | None, request_id: str) -> Denied | None:
+    async def _refuse_key(self, presented: bytes, peer: Address | None, request_id: str) -> Denied | None:
         access = Access((PROXY_SCOPE,), address=peer)
         origin = ("forward-auth for a proxy key", request_id)
-        decision = self._verifier.verify(presented.decode("latin-1").strip(" \t"), access, origin)
+        decision = await self._asked.verify(presented.decode("latin-1").strip(" \t"), access, origin)
         if isinstance(decision, Allowed):
             return None
         return decision if decision.reason in _NOT_THE_PROXYS_FAULT else Denied(Reason.MISSING)

@@ -6,7 +6,7 @@ No thread, no validation library, and no store call where the replica has the ke
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import lru_cache
 
 from keyrack.core import http
@@ -19,6 +19,7 @@ from keyrack.core.strict_json import read
 from keyrack.guards.answers import refusal
 from keyrack.guards.request import request_id as request_id_of
 from keyrack.server.arrivals import Arrivals
+from keyrack.server.async_verifier import AsyncVerifier
 from keyrack.server.forward_auth import NGINX_PATH, PATH, ForwardAuth, for_nginx
 from keyrack.server.questions import Asked, answer_json, read_batch, read_question
 from keyrack.server.table import VERIFY_SCOPE
@@ -54,7 +55,7 @@ class HotPaths:
 
     def __init__(self, app: App, verifier: Verifier, *, trusted_proxies: Sequence[Network], realm: str):
         self._app = app
-        self._verifier = verifier
+        self._verifier = AsyncVerifier(verifier)
         self._arrivals = Arrivals(trusted_proxies)
         self._realm = realm
         self._clock = verifier.stores.clock
@@ -76,12 +77,16 @@ class HotPaths:
             await self._app(scope, receive, send)
 
     async def _verify(
-        self, scope: Scope, receive: Receive, send: Send, respond: Callable[[bytes, Allowed, str], bytes]
+        self,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        respond: Callable[[bytes, Allowed, str], Awaitable[bytes]],
     ) -> None:
         """Decide on the caller's own key, then on what it asks about."""
         headers = http.by_name(scope["headers"])
         request_id = request_id_of(headers)
-        caller = self._caller(scope, headers, request_id)
+        caller = await self._caller(scope, headers, request_id)
         if isinstance(caller, Response):
             await answer(send, caller)
             return
@@ -89,7 +94,7 @@ class HotPaths:
         try:
             body = await read_body(receive)
             require_json(headers)
-            answered = respond(body, caller, request_id)
+            answered = await respond(body, caller, request_id)
         except Disconnected:
             return
         except KeyrackError as error:
@@ -99,33 +104,34 @@ class HotPaths:
             sent += encoded(ratelimit_headers(caller.rates, self._clock()))
         await answer_encoded(send, status, sent, answered)
 
-    def _caller(self, scope: Scope, headers: http.Headers, request_id: str) -> Allowed | Response:
+    async def _caller(self, scope: Scope, headers: http.Headers, request_id: str) -> Allowed | Response:
         """The proved key of the caller, or the answer to one who may not ask."""
         query = scope["query_string"]
         if query and http.key_in_query(query):
             return http.failure(_KEY_IN_QUERY, request_id=request_id)
         access = _caller_access(self._arrivals.client(scope))
         origin = (_OPERATIONS[scope["path"]], request_id)
-        decision = self._verifier.verify(http.extract(headers), access, origin)
+        decision = await self._verifier.verify(http.extract(headers), access, origin)
         if isinstance(decision, Allowed):
             return decision
         return refusal(decision, realm=self._realm, request_id=request_id, now=self._clock())
 
-    def _one(self, body: bytes, caller: Allowed, request_id: str) -> bytes:
+    async def _one(self, body: bytes, caller: Allowed, request_id: str) -> bytes:
         asked = read_question(read(body))
-        decision = self._decide(asked, caller, request_id)
+        decision = await self._decide(asked, caller, request_id)
         if isinstance(decision, Denied) or decision.rates or asked.explain:
             return _dump(answer_json(decision, explain=asked.explain))
         # It follows from the key's record and the scopes alone, so it is written once.
         slot = (decision.key.id, decision.key.revision, decision.secret.number, decision.scopes)
         return self._kept.get(slot) or self._keep(slot, _dump(answer_json(decision)))
 
-    def _many(self, body: bytes, caller: Allowed, request_id: str) -> bytes:
+    async def _many(self, body: bytes, caller: Allowed, request_id: str) -> bytes:
         batch = read_batch(read(body))
-        answers = [answer_json(self._decide(one, caller, request_id), explain=one.explain) for one in batch]
+        decided = [(await self._decide(one, caller, request_id), one.explain) for one in batch]
+        answers = [answer_json(decision, explain=explain) for decision, explain in decided]
         return _dump({"data": answers})
 
-    def _decide(self, asked: Asked, caller: Allowed, request_id: str) -> Decision:
+    def _decide(self, asked: Asked, caller: Allowed, request_id: str) -> Awaitable[Decision]:
         within = caller.key.tenant if missing(caller.scopes, ANY_TENANT) else None
         return self._verifier.verify(
             asked.text or Reason.MISSING, asked.access, ("verify", request_id), within=within
@@ -135,7 +141,9 @@ class HotPaths:
         headers = http.by_name(scope["headers"])
         peer, client = self._arrivals.peer(scope), self._arrivals.client(scope)
         request_id = request_id_of(headers)
-        found = self._forward_auth.answer(scope, headers, peer=peer, client=client, request_id=request_id)
+        found = await self._forward_auth.answer(
+            scope, headers, peer=peer, client=client, request_id=request_id
+        )
         if isinstance(found, Response):
             await answer(send, for_nginx(found) if scope["path"] == NGINX_PATH else found)
         else:
