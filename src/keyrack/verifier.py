@@ -6,8 +6,9 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar, cast
 
 from keyrack.core.checks import Proved, Refused, charged, not_forgotten
 from keyrack.core.credential import MAX_LENGTH, looks_written, read
@@ -17,23 +18,25 @@ from keyrack.core.peppers import Peppers
 from keyrack.core.policy import Policy
 from keyrack.core.prepared import below, matching, nobody, prove
 from keyrack.core.session import narrowed
+from keyrack.deciding import Ceiling
 from keyrack.founding import found, import_static, static_callers
 from keyrack.issuer import Issuer
+from keyrack.lookups import ATTEMPTS, LookUps
 from keyrack.redigesting import Redigests
+from keyrack.remote.verifier import open_remote
 from keyrack.session_proofs import SessionProofs
 from keyrack.spending import Spender
 from keyrack.stores.follower import Follower
 from keyrack.stores.journal import NOWHERE, Notebook, Origin
 from keyrack.stores.opened import Clock, Stores
+from keyrack.stores.replica import NotHeld
 from keyrack.stores.static import StaticKeys
-from keyrack.stores.urls import open_stores
+from keyrack.stores.urls import is_server, open_stores
 from keyrack.tenancy import Tenants
 from keyrack.upkeep import Upkeep
 
 DEFAULT_POLL = 0.5
-
-Ceiling = Callable[[Key], tuple[str, ...]]
-"""What a key may do at most, by a rule of the service; memory only, asked at every decision."""
+T = TypeVar("T")
 
 _REFUSED = {reason: Refused(Denied(reason)) for reason in Reason}
 _UNKNOWN = _REFUSED[Reason.UNKNOWN]
@@ -52,13 +55,20 @@ class Verifier:
         policy: Policy | None = None,
         max_stale: float | None = None,
         poll: float = DEFAULT_POLL,
+        replica_max_keys: int | None = None,
         open_when_down: bool = False,
     ):
         self.stores = stores
         self.policy = policy or Policy()
         self.follower = Follower(
-            stores.keys, stores.peppers, self.policy, max_stale=max_stale, fixed=stores.fixed
+            stores.keys,
+            stores.peppers,
+            self.policy,
+            max_stale=max_stale,
+            max_keys=replica_max_keys,
+            fixed=stores.fixed,
         )
+        self.lookups = LookUps(stores.keys, self.follower)
         self.notebook = Notebook()
         self._spender = Spender(stores.counters, self.policy, open_when_down=open_when_down)
         self._redigests = Redigests(stores.peppers)
@@ -67,6 +77,11 @@ class Verifier:
         self._clock = stores.clock
         self._peppers = stores.peppers
         self._nobody = nobody(stores.peppers)
+        self._is_partial = replica_max_keys is not None
+        self._prove: Callable[[Presented], Proved | Refused] = self._prove_held
+        """Parse, look up, prove. Whatever fails here has one public answer."""
+        if self._is_partial:
+            self._prove = partial(self._reading, self._prove_held)
         self._session_proofs = SessionProofs()
 
     @classmethod
@@ -77,19 +92,29 @@ class Verifier:
         peppers: Peppers | str | None = None,
         policy: Policy | None = None,
         static: StaticKeys | None = None,
+        key: str | None = None,
         counters: str | None = None,
         create: bool = False,
         max_stale: float | None = None,
         poll: float = DEFAULT_POLL,
+        replica_max_keys: int | None = None,
         open_when_down: bool = False,
         clock: Clock = time.time,
     ) -> Verifier:
         """Open a store by its URL, load it, and keep it in step until `close`.
 
         `static` is a service's own table of callers: with `env:` its keys are all there are, with any
-        other URL they are imported once. `create` makes a missing store. Raises ConfigurationError,
+        other URL they are imported once. `create` makes a missing store. With `replica_max_keys` it holds
+        at most so many keys in memory, and reads others when they are presented. Raises ConfigurationError,
         Unavailable or Tampered.
+
+        `https://…` names a Keyrack server, which is asked with `key`, or with KEYRACK_KEY; it has the
+        peppers, the policy and the counters, and whatever needs them is refused by name.
         """
+        if is_server(url):
+            remote = open_remote(url, key=key, max_stale=max_stale, clock=clock)
+            # It has all that decides. What stands beside that is no part of a server seen from outside.
+            return cast("Verifier", remote)
         policy = policy or Policy()
         stores = open_stores(url, peppers=peppers, counters=counters, create=create, clock=clock)
         with ExitStack() as undone:
@@ -98,7 +123,12 @@ class Verifier:
                 found(stores, max_stale=max_stale)
             import_static(stores, static_callers(url, static, policy), policy)
             verifier = cls(
-                stores, policy=policy, max_stale=max_stale, poll=poll, open_when_down=open_when_down
+                stores,
+                policy=policy,
+                max_stale=max_stale,
+                poll=poll,
+                replica_max_keys=replica_max_keys,
+                open_when_down=open_when_down,
             )
             verifier.start()
             undone.pop_all()
@@ -245,12 +275,21 @@ class Verifier:
     def waits(self, presented: Presented) -> bool:
         """Whether a decision on this may wait for a network; an event loop then asks for it in a thread.
 
-        So it is for keys with limits where these are counted behind one, and never for bad credentials.
+        So it is for keys with limits where these are counted behind one, for keys that a partial replica
+        does not hold, and never for bad credentials.
         """
-        if not self._counting_waits:
+        if not (self._counting_waits or self._is_partial):
             return False
-        proved = self._prove(presented)
-        return not isinstance(proved, Refused) and bool(proved.charges)
+        try:
+            proved = self._prove_held(presented)
+        except NotHeld:
+            return True
+        return self._counting_waits and not isinstance(proved, Refused) and bool(proved.charges)
+
+    @property
+    def clock(self) -> Clock:
+        """The store's time, in Unix seconds."""
+        return self._clock
 
     @property
     def trouble(self) -> str | None:
@@ -261,8 +300,19 @@ class Verifier:
         """Why nothing can be decided now, or None: nothing configured passes nothing."""
         return self.follower.doubt()
 
-    def _prove(self, presented: Presented) -> Proved | Refused:
-        """Parse, look up, prove. Whatever fails here has one public answer."""
+    def _reading(self, prove: Callable[[T], Proved | Refused], what: T) -> Proved | Refused:
+        """Prove on what is held; where a key is not, read it and prove again."""
+        for _ in range(ATTEMPTS):
+            try:
+                return prove(what)
+            except NotHeld as lacking:
+                reason = self.lookups.bring(lacking.key_id)
+            if reason is not None:
+                return _REFUSED[reason]
+        return _REFUSED[Reason.STORE_DOWN]
+
+    def _prove_held(self, presented: Presented) -> Proved | Refused:
+        """As `_prove`. Raises NotHeld."""
         doubt = self.follower.doubt()
         if doubt is not None:
             return _REFUSED[doubt]
@@ -301,7 +351,7 @@ class Verifier:
 
     def _again(self, identified: Allowed, ceiling: Ceiling | None) -> Proved | Refused:
         """The version that was proved then, as it is now, below the ceiling."""
-        proved = self._proved_before(identified)
+        proved = self._reading(self._proved_before, identified)
         return proved if ceiling is None else _below(proved, ceiling)
 
     def _proved_before(self, identified: Allowed) -> Proved | Refused:

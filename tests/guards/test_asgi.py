@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from guards.bed import Bed, asgi_echo, call_asgi, run_asgi
-from keyrack import Access
+from keyrack import Access, Limit
 from keyrack.guards import OPEN, WEBSOCKET, Row
 from keyrack.guards.asgi import Guard
 
@@ -152,22 +152,6 @@ def test_a_handlers_own_cache_rule_stands(bed: Bed) -> None:
     assert (answer.header("cache-control"), answer.header("etag")) == ("private", "1")
 
 
-class SlowCounters:
-    """Counters across a network, which an event loop must not wait for."""
-
-    blocks = True
-
-    def __init__(self, threads: set[int]):
-        self.threads = threads
-
-    def take(self, spends: Any, now: float) -> Any:
-        self.threads.add(threading.get_ident())
-        raise AssertionError("nothing is limited here")
-
-    def close(self) -> None:
-        """Nothing is held."""
-
-
 def test_a_decision_that_may_wait_is_made_in_a_thread(bed: Bed) -> None:
     threads: set[int] = set()
 
@@ -175,9 +159,13 @@ def test_a_decision_that_may_wait_is_made_in_a_thread(bed: Bed) -> None:
         threads.add(threading.get_ident())
         return ("*:*",)
 
-    object.__setattr__(bed.verifier.stores, "counters", SlowCounters(threads))
+    bed.verifier._counting_waits = True
     guard = Guard(asgi_echo, bed.verifier, ROWS, ceiling=ceiling)
     assert call_asgi(guard, "GET", "/jobs/7", [("x-api-key", bed.text("a:read"))]).status == 200
+    assert threads == {threading.get_ident()}
+    threads.clear()
+    limited = bed.text("a:read", limits=[Limit("minute", 60, 60)])
+    assert call_asgi(guard, "GET", "/jobs/7", [("x-api-key", limited)]).status == 200
     assert threads
     assert threading.get_ident() not in threads
 

@@ -11,15 +11,14 @@ from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any, Unpack
 
 from keyrack.core.http import Response
+from keyrack.deciding import Decides
 from keyrack.guards.answers import OWN_HEADERS
 from keyrack.guards.decision import Decider, Options
 from keyrack.guards.key_state import KeyState
-from keyrack.guards.means import may_block
 from keyrack.guards.paths import is_plainly_encoded
 from keyrack.guards.request import read_request
 from keyrack.guards.rows import WEBSOCKET, Row
 from keyrack.guards.table import Place
-from keyrack.verifier import Verifier
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -46,13 +45,12 @@ class Guard:
     def __init__(
         self,
         app: Application,
-        verifier: Verifier | None,
+        verifier: Decides | None,
         rows: Iterable[Row],
         **options: Unpack[Options],
     ):
         self._app = app
         self._decider = Decider(verifier, rows, **options)
-        self._blocks = may_block(verifier)
         # FastAPI puts its own root_path into the scope after this guard has read it.
         self._root_path: str = getattr(app, "root_path", "")
 
@@ -70,7 +68,8 @@ class Guard:
         request = read_request(method, path, scope.get("query_string", b""), scope["headers"], peer)
         # The one place where a decision may go to a thread; that costs ten times the decision.
         decide = self._decider.decide
-        found = await asyncio.to_thread(decide, place, request) if self._blocks else decide(place, request)
+        waits = self._decider.waits(request)
+        found = await asyncio.to_thread(decide, place, request) if waits else decide(place, request)
         if isinstance(found, Response):
             await _answer(found, scope, receive, send)
             return

@@ -9,14 +9,14 @@ from typing import TypedDict
 from keyrack.core.errors import InvalidRequest, MethodNotAllowed, NotFound
 from keyrack.core.http import KEY_IN_QUERY, Response, extract, key_in_query, values
 from keyrack.core.model import Access, Address, Denied, Network
+from keyrack.deciding import Ceiling, Decides
 from keyrack.guards.answers import Answers, Respond
 from keyrack.guards.client_address import MAX_LENGTH, client_address, read_networks
 from keyrack.guards.key_state import KeyState
-from keyrack.guards.means import Means, Unconfigured, clock_of
+from keyrack.guards.means import Means, Unconfigured
 from keyrack.guards.request import Request
 from keyrack.guards.rows import Row
 from keyrack.guards.table import Place, Table
-from keyrack.verifier import Ceiling, Verifier
 
 _KEY_IN_QUERY = InvalidRequest(KEY_IN_QUERY)
 _NOT_FOUND = NotFound("There is nothing at this path.")
@@ -47,7 +47,7 @@ class Decider:
 
     def __init__(
         self,
-        verifier: Verifier | None,
+        verifier: Decides | None,
         rows: Iterable[Row],
         *,
         realm: str = "keyrack",
@@ -58,11 +58,15 @@ class Decider:
     ):
         self.table = Table(rows)
         self._trusted = read_networks(trusted_proxies)
-        self._verifier = verifier or Unconfigured()
+        self._verifier: Decides = verifier or Unconfigured()
         self._ceiling = ceiling
         self._tenant_header = tenant_header.lower().encode() if tenant_header else None
-        self._answers = Answers(realm=realm, respond=respond, clock=clock_of(verifier))
+        self._answers = Answers(realm=realm, respond=respond, clock=self._verifier.clock)
         self._means = Means(self._verifier, ceiling, self._answers)
+
+    def waits(self, request: Request) -> bool:
+        """Whether the decision on this request may wait for a network."""
+        return self._verifier.waits(extract(request.named))
 
     def decide(self, place: Place | None, request: Request) -> KeyState | Response:
         """The proved key, or why not. Without a place a good key learns that, and others nothing."""

@@ -30,6 +30,7 @@ except ModuleNotFoundError as missing:
 
 from keyrack.core.errors import ConfigurationError
 from keyrack.core.model import Access
+from keyrack.deciding import Decides
 from keyrack.guards.asgi import Application, Guard, Message, Receive, Scope, Send
 from keyrack.guards.decision import Options
 from keyrack.guards.fastapi_routes import rows_of
@@ -37,7 +38,6 @@ from keyrack.guards.key_state import KeyState, Refused
 from keyrack.guards.needs import guarded, needs
 from keyrack.guards.openapi import describe
 from keyrack.guards.rows import LATER, OPEN, Row, Special
-from keyrack.verifier import Verifier
 
 __all__ = [
     "LATER",
@@ -65,7 +65,7 @@ CurrentKey = Annotated[KeyState, Depends(current_key)]
 
 def protect(
     app: FastAPI,
-    verifier: Verifier | None,
+    verifier: Decides | None,
     *,
     rows: Iterable[Row] = (),
     docs: Access | Special | None = None,

@@ -28,12 +28,12 @@ except ModuleNotFoundError as missing:
 
 from keyrack.core.errors import ConfigurationError
 from keyrack.core.model import Access
+from keyrack.deciding import Decides
 from keyrack.guards.decision import Options
 from keyrack.guards.key_state import KeyState, Refused
 from keyrack.guards.needs import guarded, needed_by, needs
 from keyrack.guards.rows import LATER, OPEN, Row, Special
 from keyrack.guards.wsgi import KEY, Guard
-from keyrack.verifier import Verifier
 
 __all__ = [
     "LATER",
@@ -59,7 +59,7 @@ def current_key() -> KeyState:
 
 def protect(
     app: Flask,
-    verifier: Verifier | None,
+    verifier: Decides | None,
     *,
     rows: Iterable[Row] = (),
     static: Access | Special | None = None,

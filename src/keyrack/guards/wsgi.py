@@ -14,13 +14,13 @@ from typing import Unpack
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from keyrack.core.http import Response
+from keyrack.deciding import Decides
 from keyrack.guards.answers import OWN_HEADERS
 from keyrack.guards.decision import Decider, Options
 from keyrack.guards.key_state import KeyState
 from keyrack.guards.paths import is_plainly_encoded
 from keyrack.guards.request import Request, read_request
 from keyrack.guards.rows import Row
-from keyrack.verifier import Verifier
 
 KEY = "keyrack.key"
 REQUEST_ID = "keyrack.request_id"
@@ -41,7 +41,7 @@ class Guard:
     def __init__(
         self,
         app: WSGIApplication,
-        verifier: Verifier | None,
+        verifier: Decides | None,
         rows: Iterable[Row],
         **options: Unpack[Options],
     ):

@@ -23,7 +23,7 @@ def write_record(proved: Proved, now: datetime) -> dict[str, Any]:
         "version": proved.answer.secret.number,
         "scopes": list(proved.answer.scopes),
         "prefixes": list(proved.prefixes),
-        "limited": bool(proved.charges) or proved.key.credits is not None,
+        "limited": _is_counted(proved),
         "tenant": None if proved.tenant is None else _tenant_json(proved.tenant),
     }
 
@@ -45,6 +45,11 @@ def read_record(record: Mapping[str, Any]) -> Proved:
         aged=False,
         free=not record["limited"],
     )
+
+
+def _is_counted(proved: Proved) -> bool:
+    """Whether each access is to be asked about: for what it costs, or for what a session ends by."""
+    return bool(proved.charges) or proved.key.credits is not None or proved.answer.session is not None
 
 
 def _tenant_json(tenant: Tenant) -> dict[str, Any]:

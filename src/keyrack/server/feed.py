@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from datetime import UTC, datetime
 from typing import Any
 
 from keyrack.core.errors import Unavailable
 from keyrack.core.events import Entry, Event, open_known
+from keyrack.core.records import write_time
 from keyrack.server.remote_bodies import FeedQuery
 from keyrack.stores.follower import steady
 from keyrack.stores.journal import Node
@@ -54,6 +56,7 @@ def page(verifier: Verifier, query: FeedQuery, *, waited: float, within: str | N
         "foreign": bool(follower.replica.foreign_peppers),
         "age_seconds": age,
         "waited_seconds": waited,
+        "now": write_time(datetime.fromtimestamp(verifier.stores.clock(), UTC)),
         "max_stale_seconds": follower.max_stale,
     }
 

@@ -60,6 +60,7 @@ class FeedView(BaseModel):
     foreign: Annotated[bool, Field(description="Whether there are keys of another form than Keyrack's.")]
     age_seconds: Annotated[float, Field(description="Since the server's own copy was confirmed.")]
     waited_seconds: Annotated[float, Field(description="How long this answer waited for news.")]
+    now: Annotated[Time, Field(description="The server's time.")]
     max_stale_seconds: Annotated[float, Field(description="Beyond which nobody may decide.")]
 
 

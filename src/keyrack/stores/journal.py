@@ -63,14 +63,18 @@ class Node(NamedTuple):
     renewed_at: float
 
 
-class Journal(Protocol):
+class Writer(Protocol):
+    """Takes what was rolled up. May block, and raises a KeyrackError for trouble of its own."""
+
+    def write(self, uses: Sequence[Use], refusals: Sequence[Refusal]) -> None:
+        """Add to the uses of each version, and keep the refusals."""
+
+
+class Journal(Writer, Protocol):
     """Where notes end up. Every method may block and raises Unavailable for trouble of its own."""
 
     registers: bool
     """Whether nodes can be registered; where not, nothing tells a change that all of them have seen it."""
-
-    def write(self, uses: Sequence[Use], refusals: Sequence[Refusal]) -> None:
-        """Add to the uses of each version, and keep the refusals."""
 
     def uses(self, key_ids: Sequence[str]) -> Mapping[tuple[str, int], Use]:
         """What is known of the use of these keys, by id and version."""
@@ -152,8 +156,8 @@ class Notebook:
         self.totals: Counter[str] = Counter()
         """Decisions by `allowed` or reason since the start, for metrics."""
 
-    def flush(self, journal: Journal) -> None:
-        """Write what was noted; on Unavailable it is kept, rolled up, for the next flush."""
+    def flush(self, journal: Writer) -> None:
+        """Write what was noted; on an error it is kept, rolled up, for the next flush."""
         with self._turn:
             self._roll_up()
             journal.write(list(self._uses.values()), list(self._refusals))

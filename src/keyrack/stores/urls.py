@@ -36,6 +36,7 @@ def open_stores(
     `memory:` opens, under a random one. Raises ConfigurationError, which names the setting, and
     Unavailable.
     """
+    _refuse_server(url)
     given = _peppers(url, peppers)
     counted = _counters(counters or default_counters(url, workers=1))
     keys, journal = _keys_and_journal(url, given, create=create)
@@ -53,6 +54,11 @@ def open_stores(
 def is_static(url: str) -> bool:
     """Whether keys come from the environment."""
     return url.startswith("env:")
+
+
+def is_server(url: str) -> bool:
+    """Whether this names a Keyrack server, which has a store and is none."""
+    return url.startswith(("https://", "http://"))
 
 
 def public_url(url: str) -> str:
@@ -77,6 +83,11 @@ def default_counters(url: str, *, workers: int) -> str:
     if workers == 1 or path is None:
         return "memory:"
     return f"sqlite:///{beside(path, 'counters')}"
+
+
+def _refuse_server(url: str) -> None:
+    if is_server(url):
+        raise ConfigurationError(STORE, "names a server; this is done where its store is.")
 
 
 def _peppers(url: str, peppers: Peppers | str | None) -> Peppers:
