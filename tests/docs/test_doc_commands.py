@@ -52,7 +52,7 @@ def test_every_command_is_documented_with_its_arguments_and_options() -> None:
 
 def test_what_every_command_shares_every_command_has() -> None:
     lacking = {command: SHARED - options for command, options in commands().items() if SHARED - options}
-    assert lacking == {"keyrack serve": {"--json"}}
+    assert lacking == {"keyrack serve": {"--json"}, "keyrack copy FROM TO": {"--store URL"}}
 
 
 def test_every_option_has_a_meaning() -> None:

@@ -10,11 +10,14 @@ import typer
 from typer.main import get_command
 
 from keyrack.cli import exits
+from keyrack.cli.copying import copy_store
 from keyrack.cli.doctor import doctor
 from keyrack.cli.events import app as events
 from keyrack.cli.events import denials
 from keyrack.cli.keys import app as keys
 from keyrack.cli.pepper import app as pepper
+from keyrack.cli.secrets import app as secrets
+from keyrack.cli.sessions import app as sessions
 from keyrack.cli.start import init, serve
 from keyrack.cli.tenants import app as tenants
 from keyrack.cli.verify import verify
@@ -34,12 +37,15 @@ app = typer.Typer(
 )
 for command in (init, serve, verify, doctor):
     app.command()(command)
+app.command("copy")(copy_store)
 for name, group in {
     "keys": keys,
     "tenants": tenants,
     "events": events,
     "denials": denials,
     "pepper": pepper,
+    "secrets": secrets,
+    "sessions": sessions,
 }.items():
     app.add_typer(group, name=name)
 

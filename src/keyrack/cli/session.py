@@ -35,11 +35,11 @@ class Session:
 
     def issuer(self) -> Issuer:
         """An Issuer whose `wait` waits for the nodes that run on this store."""
-        return Issuer(self.stores, self.policy, spread=self._spread)
+        return Issuer(self.stores, self.policy, spread=self.spread)
 
     def tenants(self) -> Tenants:
         """The tenants of the store, likewise."""
-        return Tenants(self.stores, spread=self._spread)
+        return Tenants(self.stores, spread=self.spread)
 
     def now(self) -> datetime:
         """The store's time."""
@@ -49,7 +49,8 @@ class Session:
         """The head of the store's log."""
         return head_of(self.stores.keys.last(), self.stores.keys, self.stores.peppers)
 
-    def _spread(self, number: int, wait: bool) -> None:
+    def spread(self, number: int, wait: bool) -> None:
+        """Wait, where asked, until every node has passed an event, at most max_stale."""
         if not wait:
             return
         committed_at = steady()

@@ -28,6 +28,8 @@ class EventKind(StrEnum):
 
     STORE_CREATED = "store.created"
     STORE_RESTORED = "store.restored"
+    STORE_MOVED = "store.moved"
+    STORE_TAKEN_OVER = "store.taken_over"
     PEPPER_ROTATED = "pepper.rotated"
     KEY_MINTED = "key.minted"
     KEY_IMPORTED = "key.imported"
@@ -46,11 +48,11 @@ class EventKind(StrEnum):
     TENANT_SUSPENDED = "tenant.suspended"
     TENANT_RESUMED = "tenant.resumed"
     TENANT_DELETED = "tenant.deleted"
-
-
     SECRET_SEALED = "secret.sealed"
     SECRET_REENCRYPTED = "secret.reencrypted"
     SECRET_RETIRED = "secret.retired"
+
+
 _KINDS = frozenset(kind.value for kind in EventKind)
 
 

@@ -13,12 +13,12 @@ import threading
 import time
 from functools import partial
 
-from keyrack.core.errors import KeyrackError, Tampered, Unavailable
-from keyrack.core.events import Event, EventKind, Head, open_entry
+from keyrack.core.errors import KeyrackError, StoreMoved, Tampered, Unavailable
+from keyrack.core.events import Entry, Event, EventKind, Head, open_entry
 from keyrack.core.model import Reason
 from keyrack.core.peppers import Peppers
 from keyrack.core.policy import Policy
-from keyrack.stores.heads import head_of, missing_peppers
+from keyrack.stores.heads import head_of, missing_peppers, moved_to
 from keyrack.stores.protocols import Excerpt, Keys, Kind, Record
 from keyrack.stores.replica import Replica
 
@@ -124,6 +124,7 @@ class Follower:
         # A store that cannot change and has no key will never pass anybody: that is our own trouble.
         self._unconfigured = self._fixed and not len(replica)
         self._refused, self.trouble = False, None
+        self._leave_moved(last)
 
     def _follow(self) -> None:
         # Remembered until all of it is applied: a store says only once that there is news.
@@ -152,7 +153,14 @@ class Follower:
                 self._load()
                 return 0
             self.replica.apply(_changed(event, change.record), head)
+        self._leave_moved(changes[-1].entry)
         return len(changes) - 1
+
+    def _leave_moved(self, last: Entry) -> None:
+        """Decide nothing more from a store that was closed: its keys change elsewhere now."""
+        where = moved_to(last, self._peppers)
+        if where is not None:
+            self.abandon(StoreMoved(where).detail)
 
     def _take_restored(self, ours: Head) -> int:
         """Load anew a store whose log says that it was restored and names our head as lost."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from keyrack.core.errors import ConfigurationError, Tampered
-from keyrack.core.events import EMPTY, Entry, Head, open_entry
+from keyrack.core.events import EMPTY, Entry, EventKind, Head, open_entry
 from keyrack.core.peppers import SETTING, Peppers
 from keyrack.stores.protocols import Keys
 
@@ -32,6 +32,15 @@ def _refuse_retired(last: Entry, keys: Keys, peppers: Peppers) -> None:
         _, head = open_entry(entry, peppers)
         if last.pepper in head.retired and last.number > head.base:
             raise Tampered(f"Event {last.number} is under a pepper that was rotated out.", number=last.number)
+
+
+def moved_to(last: Entry | None, peppers: Peppers) -> str | None:
+    """Where a store went whose log ends with the event that closed it."""
+    # Looked for first: this is asked at every commit, and nearly no log ends so.
+    if last is None or EventKind.STORE_MOVED.value.encode() not in last.body:
+        return None
+    event, _ = open_entry(last, peppers)
+    return str(event.data["to"]) if event.kind is EventKind.STORE_MOVED else None
 
 
 def missing_peppers(keys: Keys, peppers: Peppers) -> set[str]:

@@ -13,13 +13,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Generic, TypeVar
 
-from keyrack.core.errors import ConfigurationError, KeyrackError, Unavailable
+from keyrack.core.errors import ConfigurationError, KeyrackError, StoreMoved, Unavailable
 from keyrack.core.events import SUM_MODULUS, Entry, Event, Head, fingerprint, seal
 from keyrack.core.model import Key, Tenant
 from keyrack.core.peppers import SETTING, Peppers
 from keyrack.core.sealed import SealedSecret
 from keyrack.stores import sealing
-from keyrack.stores.heads import head_of
+from keyrack.stores.heads import head_of, moved_to
 from keyrack.stores.protocols import Batch, Keys, Kind, Mark, Record, View
 
 MAX_GROUP = 100
@@ -223,7 +223,11 @@ class Ledger:
                 waiting.error = error
 
     def _plan(self, group: list[_Waiting[object]], view: View) -> Batch:
-        head = head_of(view.last(), self._keys, self._peppers)
+        last = view.last()
+        head = head_of(last, self._keys, self._peppers)
+        where = moved_to(last, self._peppers)
+        if where is not None:
+            raise StoreMoved(where)
         self._require_standing_pepper(head)
         whole = Draft(view, self._peppers, head)
         for waiting in group:
