@@ -11,7 +11,7 @@ from engine_bed import OPERATOR, POLICY, Bed, opened, other
 from keyrack import Access, Allowed, Denied, Policy, Reason
 from keyrack.core.checks import Charge
 from keyrack.core.errors import Unavailable
-from keyrack.core.model import Limit
+from keyrack.core.model import Limit, Rate
 from keyrack.spending import Spender, neighbourhood
 from keyrack.stores.counters import MemoryCounters, Spend, Taken
 
@@ -130,6 +130,35 @@ class DownCounters(MemoryCounters):
     peek = take
 
 
+class CallsCounted(MemoryCounters):
+    """Counters that know how often they were added to."""
+
+    calls = 0
+
+    def add(self, spends: Sequence[Spend], now: float) -> tuple[Rate, ...]:
+        self.calls += 1
+        return super().add(spends, now)
+
+
+class TestDown:
+    """What cannot be counted is refused, or passes where an operator said so; both are told."""
+
+    ALLOWED = Allowed(None, None, ())  # type: ignore[arg-type]
+    CHARGES = (Charge("key/a/m", Limit("m", 5, 60)),)
+
+    @pytest.mark.parametrize(("open_when_down", "outcome"), [(False, "refused"), (True, "passed")])
+    def test_it_is_refused_or_passes_and_is_told(self, open_when_down: bool, outcome: str) -> None:
+        spender = Spender(DownCounters(), Policy(), open_when_down=open_when_down)
+        decisions = [spender.take(self.ALLOWED, self.CHARGES, Access(), 1000.0) for _ in range(3)]
+        assert all(isinstance(decision, Allowed) is open_when_down for decision in decisions)
+        assert spender.uncounted == {"refused": 0, "passed": 0} | {outcome: 3}
+
+    def test_the_credential_is_not_to_blame(self) -> None:
+        decision = Spender(DownCounters(), Policy()).take(self.ALLOWED, self.CHARGES, Access(), 1000.0)
+        assert isinstance(decision, Denied)
+        assert decision.reason is Reason.STORE_DOWN
+
+
 class TestSharing:
     """Failures are counted where they happen, and once a second by all nodes together."""
 
@@ -149,6 +178,16 @@ class TestSharing:
         assert self.refused(there, 1001.0, 1) == ["rate"]
         assert self.refused(here, 1001.0, 1) == ["malformed"]
         assert self.refused(there, 1100.0, 1) == ["malformed"]
+
+    def test_failures_of_many_addresses_are_shared_in_one_step(self) -> None:
+        """Else a slow network would hold up the thread that follows the log."""
+        counters = CallsCounted()
+        spender = Spender(counters, Policy(failure_limit=Limit("failures", 1, 60)))
+        for number in range(500):
+            spender.refuse(Denied(Reason.MALFORMED), (), ip_address(number), 1000.0)
+        spender.share_failures(1001.0)
+        spender.share_failures(1002.0)
+        assert (counters.calls, counters.entries()) == (1, 500)
 
     def test_without_a_limit_for_failures_nothing_is_counted(self) -> None:
         spender = Spender(DownCounters(), Policy())

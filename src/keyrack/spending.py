@@ -5,6 +5,7 @@ All limits of a request are taken in one step of Counters; a denied request keep
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from ipaddress import IPv6Network
 
@@ -34,6 +35,9 @@ class Spender:
     def __init__(self, counters: Counters, policy: Policy, *, open_when_down: bool = False):
         self._counters = counters
         self._open_when_down = open_when_down
+        self._lock = threading.Lock()
+        self.uncounted = {"refused": 0, "passed": 0}
+        """Requests since the start that Counters could not count, by what became of them, for metrics."""
         self._failures = Failures(policy.failure_limit) if policy.failure_limit else None
 
     def take(self, allowed: Allowed, charges: Sequence[Charge], access: Access, now: float) -> Decision:
@@ -42,7 +46,7 @@ class Spender:
         try:
             taken = self._counters.take(spends, now)
         except Unavailable:
-            return allowed if self._open_when_down else Denied(Reason.STORE_DOWN, allowed.key, allowed.secret)
+            return self._take_nothing(allowed)
         if taken.ok:
             return allowed._replace(rates=taken.rates)
         return Denied(
@@ -71,6 +75,11 @@ class Spender:
         """Merge the failures counted here into Counters, and learn of those counted elsewhere."""
         if self._failures is not None:
             self._failures.share(self._counters, now)
+
+    def _take_nothing(self, allowed: Allowed) -> Decision:
+        with self._lock:
+            self.uncounted["passed" if self._open_when_down else "refused"] += 1
+        return allowed if self._open_when_down else Denied(Reason.STORE_DOWN, allowed.key, allowed.secret)
 
     def _left(self, charges: Sequence[Charge], now: float) -> tuple[Rate, ...]:
         try:
@@ -114,8 +123,11 @@ class Failures:
         unshared, self._unshared = self._unshared, {}
         self._blocked_until = _later(self._blocked_until, now)
         self._counted_until = _later(self._counted_until.copy(), now)
-        for bucket, count in unshared.items():
-            (rate,) = counters.add([Spend(bucket, self._limit, count)], now)
+        if not unshared:
+            return
+        # In one step: a thousand turns on a slow network would keep its thread from following the log.
+        rates = counters.add([Spend(bucket, self._limit, count) for bucket, count in unshared.items()], now)
+        for bucket, rate in zip(unshared, rates, strict=True):
             if rate.remaining == 0:
                 self._blocked_until[bucket] = rate.reset_at
 

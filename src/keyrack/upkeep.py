@@ -62,6 +62,7 @@ class Upkeep:
         self._renewal = Chore("this node cannot say that it lives", self._renew, min(poll, RENEW_SECONDS))
         self._others = (
             Chore("notes cannot be written", self._flush, FLUSH_SECONDS),
+            Chore("failures cannot be counted with those of other nodes", self._share, FLUSH_SECONDS),
             Chore("marks cannot be dropped", self._forget, FORGET_SECONDS),
             Chore("digests cannot be renewed", self._redigest, FLUSH_SECONDS),
         )
@@ -170,6 +171,8 @@ class Upkeep:
 
     def _flush(self) -> None:
         self._notebook.flush(self._stores.journal)
+
+    def _share(self) -> None:
         self._spender.share_failures(self._stores.clock())
 
     def _forget(self) -> None:

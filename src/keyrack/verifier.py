@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
@@ -290,6 +290,11 @@ class Verifier:
     def clock(self) -> Clock:
         """The store's time, in Unix seconds."""
         return self._clock
+
+    @property
+    def uncounted(self) -> Mapping[str, int]:
+        """Requests since the start whose limits could not be counted, by `refused` and `passed`."""
+        return self._spender.uncounted
 
     @property
     def trouble(self) -> str | None:

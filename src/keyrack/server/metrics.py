@@ -6,6 +6,7 @@ The numbers are moved from the engine's own once a second, so that no decision p
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
@@ -22,11 +23,17 @@ class Metrics:
 
     def __init__(self, verifier: Verifier):
         self._verifier = verifier
-        self._counted: dict[str, int] = {}
+        self._counted: dict[tuple[Counter, str], int] = {}
         self._registry = CollectorRegistry()
         self._decisions = Counter(
             "keyrack_decisions",
             "Decisions, by `allowed` or exact reason.",
+            ["outcome"],
+            registry=self._registry,
+        )
+        self._uncounted = Counter(
+            "keyrack_uncounted_decisions",
+            "Requests whose limits could not be counted, by whether they were `refused` or `passed`.",
             ["outcome"],
             registry=self._registry,
         )
@@ -37,9 +44,8 @@ class Metrics:
 
     def move(self) -> None:
         """Take over what the engine counted since the last time."""
-        for outcome, total in self._verifier.notebook.totals.items():
-            self._decisions.labels(outcome).inc(total - self._counted.get(outcome, 0))
-            self._counted[outcome] = total
+        self._take_over(self._decisions, self._verifier.notebook.totals)
+        self._take_over(self._uncounted, self._verifier.uncounted)
         follower = self._verifier.follower
         self._age.set(follower.age())
         self._keys.set(len(follower.replica))
@@ -56,6 +62,11 @@ class Metrics:
         registry = CollectorRegistry()
         MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
         return generate_latest(registry)
+
+    def _take_over(self, metric: Counter, totals: Mapping[str, int]) -> None:
+        for outcome, total in totals.items():
+            metric.labels(outcome).inc(total - self._counted.get((metric, outcome), 0))
+            self._counted[metric, outcome] = total
 
     def _gauge(self, name: str, text: str, mode: str) -> Gauge:
         return Gauge(name, text, registry=self._registry, multiprocess_mode=f"live{mode}")  # type: ignore[arg-type]
