@@ -55,7 +55,8 @@ class LookUps:
 
     def _lead(self, key_id: str, mine: Future[None]) -> None:
         try:
-            mine.set_result(self._read(key_id))
+            self._read(key_id)
+            mine.set_result(None)
         except BaseException as error:  # noqa: BLE001  # whatever it was, those that wait must hear of it
             mine.set_exception(error)
         with self._lock:
