@@ -6,12 +6,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
+from fastapi.routing import APIRoute
+from starlette.routing import BaseRoute
 
 from examples.log_lake import errors
 from examples.log_lake.operations import BY_NAME
-from examples.log_lake.routes import health, ingest, keys, tenants
+from examples.log_lake.routes import health, ingest, keys, query, streams, tenants
 
-MODULES = (health, ingest, keys, tenants)
+MODULES = (health, ingest, keys, query, streams, tenants)
 HANDLERS = {handler.__name__: handler for module in MODULES for handler in module.HANDLERS}
 
 
@@ -39,7 +41,19 @@ def create_api() -> FastAPI:
     return api
 
 
+def registered(api: FastAPI) -> set[tuple[str, str]]:
+    """The method and path of every route that the application has."""
+    return {pair for route in api.routes for pair in _pairs(route)}
+
+
 @asynccontextmanager
 async def _closing(api: FastAPI) -> AsyncIterator[None]:
     yield
     api.state.service.close()
+
+
+def _pairs(route: BaseRoute) -> set[tuple[str, str]]:
+    """A mount or a web socket has no method; such a thing is in no row, so it shows as a difference."""
+    if isinstance(route, APIRoute):
+        return {(method, route.path) for method in route.methods or ()}
+    return {("any", repr(route))}

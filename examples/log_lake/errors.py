@@ -43,7 +43,10 @@ def install(app: FastAPI) -> None:
 def answer(request: Request, error: KeyrackError) -> JSONResponse:
     """The response for an error."""
     named = {"request_id": request_id} if (request_id := _request_id(request)) else {}
-    headers = {"Cache-Control": "no-store", **({"Retry-After": RETRY_SECONDS} if error.status == 503 else {})}
+    headers = {
+        "Cache-Control": "no-store",
+        **({"Retry-After": RETRY_SECONDS} if error.status in (429, 503) else {}),
+    }
     return JSONResponse({**document(error), **named}, error.status, headers, PROBLEM_TYPE)
 
 

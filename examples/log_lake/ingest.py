@@ -16,6 +16,7 @@ from ulid import ULID
 
 from examples.log_lake import parquet, paths
 from examples.log_lake.columns import are_alike
+from examples.log_lake.schemas import Schemas
 from examples.log_lake.storage import Storage
 
 LINGER_SECONDS = 0.01
@@ -57,6 +58,7 @@ class Ingest:
 
     def __init__(self, storage: Storage):
         self._storage = storage
+        self._schemas = Schemas(storage)
         self._open: dict[Place, Batch] = {}
 
     async def store(self, tenant: str, stream: str, table: pa.Table, *, at: datetime) -> None:
@@ -81,4 +83,5 @@ class Ingest:
         tenant, stream, hour_at = batch.place
         table = pa.concat_tables(batch.tables, promote_options="default")
         path = paths.events(tenant, stream, hour_at, ULID())
+        self._schemas.note(tenant, stream, table.schema)
         self._storage.put(path, parquet.encode(table))

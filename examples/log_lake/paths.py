@@ -35,6 +35,16 @@ def firehose(tenant: str, name: str) -> str:
     return f"{stream(tenant, name)}firehose/"
 
 
+def schemas(tenant: str, name: str) -> str:
+    """The prefix of the schemas that a stream's objects have. It lies beside the streams, and makes none."""
+    return f"{tenant}/schemas/{name}/"
+
+
+def schema(tenant: str, name: str, digest: str) -> str:
+    """A schema, by what it says."""
+    return f"{schemas(tenant, name)}{digest}.arrow"
+
+
 def delivery(tenant: str, name: str, request_id: str) -> str:
     """The one object of a Firehose request, the same on every node and at every time."""
     return f"{firehose(tenant, name)}{hashlib.sha256(request_id.encode()).hexdigest()}.parquet"

@@ -37,6 +37,15 @@ class QuotaExhausted(Problem):
         )
 
 
+class StreamsDenied(Problem):
+    """The key may not read these streams, whether they exist or not. Details: `streams`."""
+
+    status, code, title = 403, "insufficient_scope", "Insufficient scope"
+
+    def __init__(self, streams: Sequence[str]):
+        super().__init__("This API key may not read these streams.", streams=sorted(streams))
+
+
 class NotFound(Problem):
     """There is no such thing in the caller's reach."""
 
@@ -75,6 +84,48 @@ class UnprocessableContent(Problem):
     def __init__(self, fields: Mapping[str, Sequence[str]]):
         names = ", ".join(sorted(fields))
         super().__init__(f"Please correct: {names}.", fields={name: list(fields[name]) for name in fields})
+
+
+class QueryTooLarge(Problem):
+    """A query needs more memory, or has more rows, than it may."""
+
+    status, code, title = 422, "query_too_large", "Query too large"
+
+    def __init__(self) -> None:
+        super().__init__("The query needs more memory or has more rows than it may; ask for less.")
+
+
+class TooManyQueries(Problem):
+    """The key has as many queries running as it may at once."""
+
+    status, code, title = 429, "rate_limited", "Rate limited"
+
+    def __init__(self, most: int):
+        super().__init__(f"A key runs at most {most} queries at once.", running=most)
+
+
+class QueryEnded(Problem):
+    """Somebody ended the session of the query."""
+
+    status, code, title = 409, "query_ended", "Query ended"
+
+    def __init__(self) -> None:
+        super().__init__("The session of this query was ended.")
+
+
+class NotImplementedHere(Problem):
+    """The protocol has the operation, this service has not."""
+
+    status, code, title = 501, "not_implemented", "Not implemented"
+
+
+class QueryTimeout(Problem):
+    """A query took longer than it may. Details: `seconds`."""
+
+    status, code, title = 504, "query_timeout", "Query timeout"
+
+    def __init__(self, seconds: float):
+        super().__init__(f"The query took longer than {seconds:g} seconds.", seconds=seconds)
 
 
 class InternalError(Problem):

@@ -10,6 +10,7 @@ from typing import Self
 from examples.log_lake.clock import Clock, utc_now
 from examples.log_lake.ingest import Ingest
 from examples.log_lake.keys import Keys
+from examples.log_lake.queries import Queries
 from examples.log_lake.quota import Quotas
 from examples.log_lake.settings import MAX_STALE_SECONDS, Settings
 from examples.log_lake.storage import Storage
@@ -30,6 +31,7 @@ class Service:
     keys: Keys
     tenants: TenantBook
     ingest: Ingest
+    queries: Queries
     clock: Clock
 
     @classmethod
@@ -48,6 +50,7 @@ class Service:
                 keys=Keys(verifier, clock),
                 tenants=TenantBook(verifier, multi_tenant=settings.multi_tenant),
                 ingest=Ingest(storage),
+                queries=Queries(settings.storage_url, clock, seconds=settings.query_seconds),
                 clock=clock,
             )
             opened.pop_all()
@@ -55,6 +58,7 @@ class Service:
 
     def close(self) -> None:
         """Let go of everything."""
+        self.queries.close()
         self.verifier.close()
 
 

@@ -83,6 +83,13 @@ class Storage:
             return bytes(obstore.get(self.store, path).bytes())
         return None
 
+    def tail(self, path: str, *, size_bytes: int, length: int) -> bytes:
+        """The last bytes of an object of that size, at most so many. One that is gone is Unavailable."""
+        with _translated():
+            return bytes(
+                obstore.get_range(self.store, path, start=max(0, size_bytes - length), end=size_bytes)
+            )
+
     def list(self, prefix: str) -> list[Stored]:
         """All objects below a prefix, by path. Staged writes are none."""
         with _translated():
