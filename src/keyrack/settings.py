@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, Self
 
 from keyrack.core import fields
 from keyrack.core.errors import ConfigurationError, ValidationFailed
+from keyrack.core.master_keys import MasterKeys
 from keyrack.core.model import Network
 from keyrack.core.peppers import Peppers
 from keyrack.core.policy import Policy
@@ -46,6 +47,8 @@ class Settings:
     counters_down: str = "closed"
     """`open` lets requests pass while limits cannot be counted."""
     peppers: str | None = field(default=None, repr=False)
+    master_keys: str | None = field(default=None, repr=False)
+    """For what must be reversible."""
     max_stale: float | None = None
     """Seconds; None means the store's own."""
     poll: float = DEFAULT_POLL
@@ -115,6 +118,11 @@ def _peppers(text: str) -> str:
     return text
 
 
+def _master_keys(text: str) -> str:
+    MasterKeys.parse(text)
+    return text
+
+
 def _seconds(text: str) -> float:
     try:
         seconds = float(text)
@@ -167,6 +175,7 @@ _READERS: Mapping[str, Callable[[str], Any]] = {
     "counters": _word,
     "counters_down": _down,
     "peppers": _peppers,
+    "master_keys": _master_keys,
     "max_stale": _seconds,
     "poll": _seconds,
     "trusted_proxies": _networks,

@@ -17,7 +17,7 @@ import pytest
 from doc_pages import DOCS, ROOT, rows, section, without_blocks
 
 import keyrack
-from keyrack.core import credential, errors, fields, rotation, scopes
+from keyrack.core import credential, errors, fields, rotation, scopes, session
 from keyrack.core.errors import KeyrackError
 from keyrack.core.events import EventKind
 from keyrack.core.http import ANSWERS
@@ -157,6 +157,7 @@ def test_every_metric_is_documented() -> None:
 
 SIZES = {
     "a credential, in bytes": credential.MAX_LENGTH,
+    "a session token, in bytes": session.MAX_LENGTH,
     "a request body, in bytes": wire.MAX_BODY,
     "header fields of a request": front.MAX_HEADERS,
     "all header fields together, in bytes": front.MAX_HEADER_BYTES,
@@ -180,6 +181,7 @@ TIMES = {
     "grace of a rotation, at least": rotation.MIN_GRACE.total_seconds(),
     "grace of a rotation, unless you say otherwise": rotation.DEFAULT_GRACE.total_seconds(),
     "grace of a rotation, at most": rotation.MAX_GRACE.total_seconds(),
+    "a session, at most": session.MAX_LIFE.total_seconds(),
     "after its end a secret can be brought back for": rotation.UNDO_WITHIN.total_seconds(),
     "after its end a secret is told from an unknown one for": rotation.RECOGNISED_FOR.total_seconds(),
     "an Idempotency-Key is remembered for": REMEMBERED_SECONDS,

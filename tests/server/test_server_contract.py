@@ -13,6 +13,7 @@ import schemathesis
 from schemathesis.engine import events, from_schema
 from server_bed import Caller, make_store
 from server_process import Running, serving
+from session_bed import M1
 
 EXAMPLES = 6
 """Of each operation, beside the corners of its parameters that the coverage phase walks through."""
@@ -107,7 +108,8 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Running, S
     """A server of its own, since what is called at random changes what others rely on."""
     store = make_store(tmp_path_factory.mktemp("contract"))
     home = tmp_path_factory.mktemp("home")
-    with serving(store.settings, home) as running, running.client(store.root) as client:
+    settings = {**store.settings, "KEYRACK_MASTER_KEYS": M1}
+    with serving(settings, home) as running, running.client(store.root) as client:
         made = Stage(Caller(client), store.root)
         made.load()
         yield running, made

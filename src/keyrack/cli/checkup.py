@@ -8,14 +8,16 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
+from keyrack import master_key_file
 from keyrack.core.errors import ConfigurationError, KeyrackError, Tampered, Unavailable
 from keyrack.core.events import open_entry
 from keyrack.core.model import Key
 from keyrack.core.peppers import SETTING, Peppers
 from keyrack.core.records import read_key
 from keyrack.core.rotation import live
-from keyrack.pepper_file import OTHERS, beside_store, with_peppers
+from keyrack.pepper_file import beside_store, with_peppers
 from keyrack.restoring import holds
+from keyrack.secret_file import OTHERS
 from keyrack.settings import Settings
 from keyrack.stores.counters import open_counters
 from keyrack.stores.follower import Follower, steady
@@ -89,7 +91,8 @@ def _files(settings: Settings) -> str:
     store = sqlite_path(settings.store)
     if store is None:
         return "none: the store is not in a file"
-    beside_it = (beside(store, "journal"), beside(store, "counters"), beside_store(settings.store))
+    made = (beside_store(settings.store), master_key_file.beside_store(settings.store))
+    beside_it = (beside(store, "journal"), beside(store, "counters"), *made)
     present = [path for path in (store, *beside_it) if path is not None and path.exists()]
     for path in present:
         _require_private(path)

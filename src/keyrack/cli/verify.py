@@ -9,10 +9,10 @@ from typing import Annotated
 import typer
 
 from keyrack.cli import display, exits, options
-from keyrack.core.credential import MAX_LENGTH
 from keyrack.core.errors import InvalidRequest
 from keyrack.core.http import ANSWERS
 from keyrack.core.model import Decision, Denied
+from keyrack.core.session import MAX_LENGTH
 from keyrack.server.opening import open_verifier
 from keyrack.server.questions import Asked, answer_json, read_question
 from keyrack.settings import Settings
@@ -72,7 +72,7 @@ def _code(decision: Decision) -> int:
 
 
 def _read_text() -> str:
-    """One line, too long ones cut: what is longer than a key can be is refused as such."""
+    """One line, too long ones cut: what is longer than a session token can be is refused as such."""
     if sys.stdin.isatty():
         text = getpass.getpass("Key: ")
     else:

@@ -9,6 +9,7 @@ from importlib.metadata import version
 
 from fastapi import FastAPI
 
+from keyrack.core.master_keys import MasterKeys
 from keyrack.guards.asgi import Guard
 from keyrack.server.dependencies import Services
 from keyrack.server.failures import handle_failures
@@ -16,10 +17,12 @@ from keyrack.server.front import Front
 from keyrack.server.hot import QUIET_PATHS, HotPaths
 from keyrack.server.metrics import Metrics
 from keyrack.server.openapi import describe, operation_id
-from keyrack.server.routes import audit, health, keys, me, pages, remote, tenants
+from keyrack.server.opening import master_keys
+from keyrack.server.routes import audit, health, keys, me, pages, remote, sessions, tenants
 from keyrack.server.strict import StrictRequests
 from keyrack.server.table import ROWS
 from keyrack.server.wire import App
+from keyrack.sessions import Sessions
 from keyrack.settings import Settings
 from keyrack.tenancy import Tenants
 from keyrack.verifier import Verifier
@@ -31,15 +34,15 @@ METRICS_SECONDS = 1.0
 def create_app(settings: Settings, verifier: Verifier) -> App:
     """The application on an open Verifier, which it closes when it shuts down."""
     metrics = Metrics(verifier)
-    api = management_api(verifier, metrics)
+    api = management_api(verifier, metrics, master_keys(settings))
     strict = StrictRequests(api)
     guard = Guard(strict, verifier, ROWS, realm=REALM, trusted_proxies=settings.trusted_proxies)
     hot = HotPaths(guard, verifier, trusted_proxies=settings.trusted_proxies, realm=REALM)
     return Front(hot, internal_app=strict, internal=settings.internal, quiet=QUIET_PATHS)
 
 
-def management_api(verifier: Verifier, metrics: Metrics) -> FastAPI:
-    """The management API, not yet guarded."""
+def management_api(verifier: Verifier, metrics: Metrics, master_keys: MasterKeys | None = None) -> FastAPI:
+    """The management API, not yet guarded. Without master keys it makes no sessions."""
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -58,11 +61,15 @@ def management_api(verifier: Verifier, metrics: Metrics) -> FastAPI:
         redirect_slashes=False,
         generate_unique_id_function=operation_id,
     )
-    issuer = verifier.issuer()
     api.state.verifier = verifier
     api.state.metrics = metrics
-    api.state.services = Services(verifier.stores, issuer, Tenants(verifier.stores, spread=verifier.spread))
-    for module in (keys, tenants, audit, me, remote, health, pages):
+    api.state.services = Services(
+        verifier.stores,
+        verifier.issuer(),
+        Tenants(verifier.stores, spread=verifier.spread),
+        Sessions(verifier, master_keys),
+    )
+    for module in (keys, tenants, audit, me, sessions, remote, health, pages):
         api.include_router(module.router)
     handle_failures(api)
     describe(api)

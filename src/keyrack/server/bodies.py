@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, Strict
 from keyrack.core import fields
 from keyrack.core.rotation import MAX_GRACE
 from keyrack.core.scopes import MAX_LENGTH, MAX_SCOPES, PATTERN
+from keyrack.core.session import MAX_LIFE
 
 TENANT_ID = "[A-Za-z0-9][A-Za-z0-9_-]{0,35}"
 SCOPE_SHAPE = {
@@ -124,6 +125,20 @@ class RevokeBody(Body):
 
     reason: Reason | None = None
     wait: StrictBool = False
+
+
+class SessionBody(Body):
+    """The session that is wanted: by default all of the key's scopes, for any service and 15 minutes."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"scopes": ["logs:read"], "ttl_seconds": 300}]})
+
+    scopes: Scopes | None = None
+    ttl_seconds: Annotated[StrictInt, Field(ge=1, le=int(MAX_LIFE.total_seconds()))] = int(
+        MAX_LIFE.total_seconds()
+    )
+    audience: (
+        Annotated[Name, Field(description="The one service that it is meant for, as guards name it.")] | None
+    ) = None
 
 
 class TenantBody(Body):

@@ -15,6 +15,7 @@ from keyrack.core.model import Access, Key
 from keyrack.core.scopes import covers
 from keyrack.issuer import READ_KEYS, Issuer
 from keyrack.presenting import key_json, uses_if_readable
+from keyrack.sessions import Sessions
 from keyrack.stores.opened import Stores
 from keyrack.tenancy import Tenants
 
@@ -38,6 +39,7 @@ class Services:
     stores: Stores
     issuer: Issuer
     tenants: Tenants
+    sessions: Sessions
 
     def present(self, keys: Sequence[Key]) -> list[dict[str, Any]]:
         """Keys as JSON values, with the use of each version as far as it is flushed."""

@@ -17,7 +17,7 @@ from keyrack.core.records import write_time
 from keyrack.server.remote_bodies import FeedQuery
 from keyrack.stores.follower import steady
 from keyrack.stores.journal import Node
-from keyrack.stores.protocols import Excerpt
+from keyrack.stores.protocols import Excerpt, Kind
 from keyrack.verifier import Verifier
 
 LOOK_SECONDS = 0.02
@@ -107,12 +107,11 @@ def _items(verifier: Verifier, entries: list[Entry], within: str | None) -> list
 
 
 def _item(event: Event) -> dict[str, Any]:
-    about_tenant = event.kind.startswith("tenant.")
-    about_key = event.subject is not None and not about_tenant
+    kind = Kind.about(event.kind)
     return {
         "number": event.number,
-        "key_id": event.subject if about_key else None,
-        "tenant": event.subject if about_tenant else None,
+        "key_id": event.subject if kind is Kind.KEY else None,
+        "tenant": event.subject if kind is Kind.TENANT else None,
     }
 
 

@@ -119,7 +119,7 @@ class HotPaths:
     async def _one(self, body: bytes, caller: Allowed, request_id: str) -> bytes:
         asked = read_question(read(body))
         decision = await self._decide(asked, caller, request_id)
-        if isinstance(decision, Denied) or decision.rates or asked.explain:
+        if isinstance(decision, Denied) or decision.rates or decision.session or asked.explain:
             return _dump(answer_json(decision, explain=asked.explain))
         # It follows from the key's record and the scopes alone, so it is written once.
         slot = (decision.key.id, decision.key.revision, decision.secret.number, decision.scopes)

@@ -19,7 +19,10 @@ _QUESTION = {
     "additionalProperties": False,
     "required": ["key"],
     "properties": {
-        "key": {"type": "string", "description": f"The key's text; over {MAX_LENGTH} bytes it is malformed."},
+        "key": {
+            "type": "string",
+            "description": f"The key's text, or a session token. Over {MAX_LENGTH} bytes a key is malformed.",
+        },
         "scopes": {
             **_SCOPES,
             "description": "What it must hold; without any, the answer proves identity only.",
@@ -62,6 +65,15 @@ _ANSWER = {
         "environment": _TEXT,
         "scopes": {"type": "array", "items": _TEXT},
         "expires_at": {"type": ["string", "null"], "format": "date-time"},
+        "session": {
+            "type": "object",
+            "description": "Where a session token was asked about.",
+            "required": ["expires_at", "audience"],
+            "properties": {
+                "expires_at": {"type": "string", "format": "date-time"},
+                "audience": {"type": ["string", "null"]},
+            },
+        },
         "limits": {"type": "array", "items": _RATE},
         "retry_after": {"type": "integer", "description": "Seconds."},
         "details": {"type": "object"},

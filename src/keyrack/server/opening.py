@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from keyrack.core.errors import ConfigurationError
+from keyrack.core.master_keys import MasterKeys
 from keyrack.founding import static_callers
 from keyrack.pepper_file import with_peppers
 from keyrack.settings import Settings
@@ -10,6 +11,7 @@ from keyrack.stores.follower import Follower
 from keyrack.stores.heads import missing_peppers
 from keyrack.stores.opened import Stores
 from keyrack.stores.urls import default_counters, open_stores
+from keyrack.vault.secrets import require_openable
 from keyrack.verifier import Verifier
 
 
@@ -42,9 +44,15 @@ def _check(stores: Stores, settings: Settings) -> None:
         return
     if stores.keys.last() is None:
         raise ConfigurationError("KEYRACK_STORE", "names an empty store; run `keyrack init` first.")
+    require_openable(stores, master_keys(settings))
     if missing_peppers(stores.keys, stores.peppers):
         # Whether one that is missing is needed is known once all was read; otherwise workers do that.
         Follower(stores.keys, stores.peppers).load()
+
+
+def master_keys(settings: Settings) -> MasterKeys | None:
+    """The master keys that the settings hold, if any."""
+    return None if settings.master_keys is None else MasterKeys.parse(settings.master_keys)
 
 
 def _counters(settings: Settings) -> str:

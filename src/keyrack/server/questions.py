@@ -6,6 +6,7 @@ Written by hand, without a validation library, since it stands on the hot path.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from functools import lru_cache
 from math import ceil
 from typing import Any, NamedTuple
@@ -14,7 +15,7 @@ from keyrack.core import fields
 from keyrack.core.credential import ENVIRONMENT
 from keyrack.core.errors import ValidationFailed
 from keyrack.core.http import ANSWERS
-from keyrack.core.model import Access, Decision, Denied, Rate
+from keyrack.core.model import Access, Decision, Denied, Rate, Session
 from keyrack.core.records import write_time
 
 MAX_COST = 1000
@@ -72,6 +73,8 @@ def answer_json(decision: Decision, *, explain: bool = False) -> dict[str, Any]:
         "scopes": decision.scopes,
         "expires_at": None if key.expires_at is None else write_time(key.expires_at),
     }
+    if decision.session is not None:
+        answer["session"] = _session(decision.session)
     if decision.rates:
         answer["limits"] = [_rate(rate) for rate in decision.rates]
     if explain:
@@ -93,6 +96,11 @@ def _denied(denied: Denied, *, explain: bool) -> dict[str, Any]:
     if explain:
         answer["explanation"] = row.detail
     return answer
+
+
+def _session(session: Session) -> dict[str, Any]:
+    ends_at = datetime.fromtimestamp(session.ends_at, UTC)
+    return {"expires_at": write_time(ends_at), "audience": session.audience}
 
 
 def _rate(rate: Rate) -> dict[str, Any]:

@@ -14,6 +14,7 @@ import uvicorn
 from uvicorn.supervisors import Multiprocess
 
 from keyrack.core.errors import Unavailable
+from keyrack.master_key_file import with_master_keys
 from keyrack.server import logs, shared_folder
 from keyrack.server.garbage import settle
 from keyrack.server.listening import BACKLOG, bound, listen, written
@@ -33,6 +34,7 @@ def run(settings: Settings, environ: Mapping[str, str]) -> None:
     `environ` is what workers are to find in their environment, so that they read the same settings.
     """
     logs.configure()
+    settings = with_master_keys(settings)
     check_store(settings)
     settings, sockets = _listen(settings)
     if settings.workers == 1:

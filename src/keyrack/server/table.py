@@ -40,6 +40,8 @@ ROWS: tuple[Row, ...] = (
     Row("GET", "/v1/denials", _AUDIT),
     Row("GET", "/v1/me", LATER),
     Row("POST", "/v1/me/revoke", LATER),
+    Row("POST", "/v1/sessions", LATER),
+    Row("GET", "/.well-known/jwks.json", OPEN),
     Row("GET", "/v1/feed", _VERIFY),
     Row("POST", "/v1/prove", _VERIFY),
     Row("POST", "/v1/usage", _VERIFY),

@@ -58,6 +58,36 @@ class MintedView(BaseModel):
     secret: str | None
 
 
+class SessionView(BaseModel):
+    """A session and, this once, its token."""
+
+    token: str
+    token_type: Literal["Bearer"]
+    expires_at: Time
+    key_id: str
+    version: int
+    tenant: str
+    scopes: list[str]
+    audience: str | None
+
+
+class JwkView(BaseModel):
+    """A public key (RFC 8037)."""
+
+    kty: Literal["OKP"]
+    crv: Literal["Ed25519"]
+    x: str
+    kid: str
+    use: Literal["sig"]
+    alg: Literal["EdDSA"]
+
+
+class JwksView(BaseModel):
+    """The public keys under which sessions may be signed."""
+
+    keys: list[JwkView]
+
+
 class TenantView(BaseModel):
     """A tenant."""
 

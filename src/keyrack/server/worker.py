@@ -13,6 +13,7 @@ from pathlib import Path
 from uvicorn.config import STARTUP_FAILURE
 
 from keyrack.core.errors import KeyrackError
+from keyrack.master_key_file import with_master_keys
 from keyrack.server import logs, shared_folder
 from keyrack.server.app import create_app
 from keyrack.server.garbage import settle
@@ -29,7 +30,7 @@ def create() -> App:
     threading.Thread(target=_follow_parent, name="keyrack-parent", daemon=True).start()
     served = Path(os.environ[shared_folder.VARIABLE], shared_folder.SERVED)
     try:
-        settings = Settings.read()
+        settings = with_master_keys(Settings.read())
         app = create_app(settings, open_verifier(settings))
     except KeyrackError as error:
         log.error("this worker cannot start: %s", error.detail)
