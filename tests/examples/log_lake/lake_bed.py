@@ -96,6 +96,22 @@ class Lake:
         """A new tenant."""
         return self.tenants.create(tenant_id, wish, by=OPERATOR).id
 
+    def suspend(self, tenant_id: str, service: str) -> None:
+        """Refuse a service to a tenant."""
+        self.tenants.suspend(tenant_id, service, by=OPERATOR)
+
+    def change(self, tenant_id: str, **changes: Any) -> None:
+        """Change a tenant."""
+        self.tenants.update(tenant_id, changes, by=OPERATOR)
+
+    def delete(self, tenant_id: str) -> None:
+        """End a tenant."""
+        self.tenants.delete(tenant_id, by=OPERATOR)
+
+    def grant(self, key_id: str, *scopes: str) -> None:
+        """Give a key these scopes and no others."""
+        self.issuer.update(key_id, {"scopes": scopes}, by=OPERATOR)
+
     def record(self, key_id: str) -> Key:
         """A key as it is stored now."""
         return self.issuer.get(key_id, by=OPERATOR)
