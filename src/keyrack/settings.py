@@ -26,6 +26,7 @@ from keyrack.verifier import DEFAULT_POLL
 
 PREFIX = "KEYRACK_"
 MAX_WORKERS = 256
+MAX_REPLICA_KEYS = 1_000_000_000
 _SWITCH = {"on": True, "true": True, "1": True, "off": False, "false": False, "0": False}
 
 
@@ -52,6 +53,8 @@ class Settings:
     max_stale: float | None = None
     """Seconds; None means the store's own."""
     poll: float = DEFAULT_POLL
+    replica_max_keys: int | None = None
+    """How many keys are held in memory at most; None means all."""
     trusted_proxies: tuple[Network, ...] = ()
     policy: Policy = field(default_factory=Policy)
     """What the file that KEYRACK_POLICY names says."""
@@ -178,6 +181,7 @@ _READERS: Mapping[str, Callable[[str], Any]] = {
     "master_keys": _master_keys,
     "max_stale": _seconds,
     "poll": _seconds,
+    "replica_max_keys": lambda text: _whole(text, 1, MAX_REPLICA_KEYS),
     "trusted_proxies": _networks,
     "policy": _policy,
     "key": _word,

@@ -58,16 +58,16 @@ def examine(store: str | None) -> Iterator[Finding]:
         return
     yield Finding("store", True, "it opens, and its schema is the one of this version")
     with closing(stores):
-        yield from _examine_open(stores)
+        yield from _examine_open(stores, settings)
 
 
-def _examine_open(stores: Stores) -> Iterator[Finding]:
-    follower = Follower(stores.keys, stores.peppers)
+def _examine_open(stores: Stores, settings: Settings) -> Iterator[Finding]:
+    follower = Follower(stores.keys, stores.peppers, max_keys=settings.replica_max_keys)
     yield _look("log", lambda: _log(stores))
     yield _look("peppers in use", lambda: _peppers_in_use(stores))
     yield _look("old digests", lambda: _old_digests(stores))
     yield _look("records", lambda: _records(follower))
-    yield _look("replica", lambda: _replica(follower))
+    yield _look("replica", lambda: _replica(stores, follower))
     yield _look("clock", lambda: _clock(stores))
     yield _look("nodes", lambda: _nodes(stores, follower))
 
@@ -147,14 +147,19 @@ def _needs(key: Key, retired: Sequence[str], now: datetime) -> bool:
 def _records(follower: Follower) -> str:
     begun = steady()
     follower.load()
-    keys, tenants = len(follower.replica), len(follower.replica.tenants)
+    keys, tenants = follower.replica.in_all, len(follower.replica.tenants)
     return f"the log vouches for {keys} keys and {tenants} tenants, read in {steady() - begun:.1f} s"
 
 
-def _replica(follower: Follower) -> str:
-    if follower.age() > follower.max_stale:
-        raise Unavailable("It could not be brought up to date.")
-    return f"{follower.age():.1f} s old, {follower.max_stale:g} s allowed"
+def _replica(stores: Stores, follower: Follower) -> str:
+    if not follower.replica.head.number or not follower.poll():
+        raise Unavailable(follower.trouble or "It could not be brought up to date.")
+    replica, last = follower.replica, stores.keys.last()
+    behind = last.number - replica.head.number if last else 0
+    return (
+        f"{follower.age():.1f} s old, {follower.max_stale:g} s allowed, {behind} events behind; "
+        f"holds {len(replica)} of {replica.in_all} keys"
+    )
 
 
 def _clock(stores: Stores) -> str:
@@ -183,5 +188,5 @@ def _node(node: Node, stores: Stores, follower: Follower) -> str:
     behind = follower.replica.head.number - node.applied
     if not gone and behind > 0 and age > 2:
         raise Unavailable(f"Node {node.id} is {behind} events behind and was heard of {age:.0f} s ago.")
-    state = "gone without a word" if gone else f"at event {node.applied}"
+    state = "gone without a word" if gone else f"at event {node.applied}, {max(0, behind)} behind"
     return f"{node.id} {state}, heard of {age:.1f} s ago"

@@ -24,6 +24,7 @@ def open_verifier(settings: Settings) -> Verifier:
         counters=_counters(settings),
         max_stale=settings.max_stale,
         poll=settings.poll,
+        replica_max_keys=settings.replica_max_keys,
         open_when_down=settings.counters_down == "open",
     )
 
@@ -47,7 +48,7 @@ def _check(stores: Stores, settings: Settings) -> None:
     require_openable(stores, master_keys(settings))
     if missing_peppers(stores.keys, stores.peppers):
         # Whether one that is missing is needed is known once all was read; otherwise workers do that.
-        Follower(stores.keys, stores.peppers).load()
+        Follower(stores.keys, stores.peppers, max_keys=settings.replica_max_keys).load()
 
 
 def master_keys(settings: Settings) -> MasterKeys | None:
