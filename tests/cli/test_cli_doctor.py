@@ -10,8 +10,11 @@ from typing import Any
 
 import pytest
 from cli_bed import PEPPERS, Shell
+from servers.redis import running
 
 from keyrack import Access, Authority, Verifier
+
+PASSWORD = "hunter2-hunter2-hunter2"
 
 
 def failed(shell: Shell) -> dict[str, str]:
@@ -92,6 +95,14 @@ def test_a_clock_that_is_behind_the_log_is_noticed(shell: Shell) -> None:
         key_id = shell.json("keys", "list")["data"][0]["id"]
         ahead.issuer().disable(key_id, by=Authority.operator("future"))
     assert "ahead of this machine's clock" in failed(shell)["clock"]
+
+
+def test_counters_in_redis_are_looked_at_without_showing_the_password(shell: Shell, tmp_path: Path) -> None:
+    with running(tmp_path, "--requirepass", PASSWORD) as redis:
+        shell.set("KEYRACK_COUNTERS", redis.url.replace("//", f"//:{PASSWORD}@"))
+        assert finding(shell, "counters") == f"redis://…@127.0.0.1:{redis.port}, shared by all who name it"
+        shell.set("KEYRACK_COUNTERS", redis.url.replace("//", f"//:not-{PASSWORD}@"))
+        assert PASSWORD not in str(failed(shell)["counters"])
 
 
 def test_counters_that_cannot_be_used_are_noticed(shell: Shell) -> None:

@@ -27,6 +27,13 @@ from keyrack.stores.opened import Stores
 from keyrack.stores.protocols import Kind
 from keyrack.stores.urls import beside, default_counters, open_stores, public_url, sqlite_path
 
+_SHARED = {
+    "memory": "in each process",
+    "sqlite": "shared by the processes of this machine",
+    "redis": "shared by all who name it",
+    "rediss": "shared by all who name it",
+}
+"""By the scheme of a url for counters, who counts together."""
 CLOCK_TOLERANCE = timedelta(seconds=2)
 Look = Callable[[], str]
 """Says in a few words how it is; raises a KeyrackError that says what is wrong."""
@@ -108,8 +115,7 @@ def _counters(settings: Settings) -> str:
     url = settings.counters or default_counters(settings.store, workers=settings.workers)
     with closing(open_counters(url)) as counters:
         counters.peek([], datetime.now(UTC).timestamp())
-    where = "in each process" if url == "memory:" else "shared by the processes of this machine"
-    return f"{public_url(url)}, {where}"
+    return f"{public_url(url)}, {_SHARED[url.partition(':')[0]]}"
 
 
 def _log(stores: Stores) -> str:
