@@ -26,6 +26,7 @@ PUBLIC = {
     "Access",
     "Allowed",
     "Authority",
+    "Client",
     "ConfigurationError",
     "Decision",
     "Denied",
@@ -134,7 +135,18 @@ LIGHT = {
 }
 SPEAKING = {"keyrack.server.tour"}
 """What `serve` tells whoever started it on a terminal."""
-HEAVY = ("fastapi", "starlette", "flask", "uvicorn", "sqlalchemy", "alembic", "typer", "rich", "pydantic")
+HEAVY = (
+    "httpx",
+    "fastapi",
+    "starlette",
+    "flask",
+    "uvicorn",
+    "sqlalchemy",
+    "alembic",
+    "typer",
+    "rich",
+    "pydantic",
+)
 
 
 @pytest.mark.parametrize(("code", "loaded"), LIGHT.items())

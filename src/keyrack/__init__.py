@@ -4,6 +4,7 @@
 stand on them. Importing this loads no framework and no driver.
 """
 
+from keyrack.client import Client
 from keyrack.core.authority import Authority
 from keyrack.core.errors import ConfigurationError, KeyrackError, Unavailable
 from keyrack.core.model import Access, Allowed, Decision, Denied, Key, Limit, Reason, Tenant
@@ -22,6 +23,7 @@ __all__ = [
     "Access",
     "Allowed",
     "Authority",
+    "Client",
     "ConfigurationError",
     "Decision",
     "Denied",

@@ -27,6 +27,9 @@ from keyrack.server.remote_bodies import (
     UseBody,
 )
 from keyrack.stores.journal import Use
+from keyrack.stores.protocols import Kind
+from keyrack.stores.replica import NotHeld
+from keyrack.stores.sealing import open_key
 from keyrack.verifier import Verifier
 
 ANY_TENANT = "tenants:verify"
@@ -84,11 +87,19 @@ def _reach(by: Authority) -> str | None:
 
 
 def _is_known(verifier: Verifier, use: UseBody, within: str | None) -> bool:
-    prepared = verifier.follower.replica.find(use.key_id)
-    if prepared is None:
+    key = _key(verifier, use.key_id)
+    if key is None or within not in (None, key.tenant):
         return False
-    key: Key = prepared.versions[0].key
-    return within in (None, key.tenant) and any(use.version == one.number for one in key.versions)
+    return any(use.version == one.number for one in key.versions)
+
+
+def _key(verifier: Verifier, key_id: str) -> Key | None:
+    try:
+        prepared = verifier.follower.replica.find(key_id)
+    except NotHeld:
+        record = verifier.stores.keys.record(Kind.KEY, key_id)
+        return None if record is None else open_key(record, verifier.stores.peppers)
+    return None if prepared is None else prepared.versions[0].key
 
 
 def _use(use: UseBody, now: float) -> Use:
