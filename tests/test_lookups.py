@@ -90,13 +90,13 @@ class TestDecisions:
         for text in ("", "x", write("kr", "live", "0" * 12, "A" * 32), many.held()):
             many.bed.verdict(text)
         assert many.keys.reads == []
-        assert many.lookups.reads == 0
+        assert set(many.lookups.totals.values()) == {0}
 
     def test_what_is_asked_for_again_is_read_again_only_after_it_had_to_go(self, many: Many) -> None:
         first, second, *_ = many.texts()
         for text in (first, first, second, second, first):
             assert many.bed.verdict(text, "a:b") == "ok"
-        assert len(many.keys.reads) == many.lookups.reads == 3
+        assert len(many.keys.reads) == many.lookups.totals["found"] == 3
 
     def test_a_revocation_that_is_visible_before_a_slow_read_returns_is_obeyed(self, many: Many) -> None:
         (text, *_), (key_id, *_) = many.texts(), many.ids()
@@ -127,6 +127,7 @@ class TestDecisions:
         held = many.held()
         many.keys.fails = True
         assert [many.bed.verdict(text, "a:b") for text in many.texts()[:2]] == ["store_down"] * 2
+        assert many.lookups.totals["failed"] == 2
         assert many.bed.verdict(held, "a:b") == "ok"
         many.keys.fails = False
         assert many.bed.verdict(many.texts()[0], "a:b") == "ok"
@@ -181,7 +182,7 @@ class TestDecisions:
         many.bed.verifier.follower.replica._records._ids.add("0" * 12)  # type: ignore[attr-defined]
         text = write("kr", "live", "0" * 12, "A" * 32)
         assert [many.bed.verdict(text) for _ in range(3)] == ["unknown"] * 3
-        assert (many.lookups.reads, many.lookups.absent) == (1, 1)
+        assert many.lookups.totals == {"found": 0, "absent": 1, "failed": 0, "refused": 0}
 
     def test_foreign_keys_are_found_held_or_not(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("BOT_KEY", FOREIGN)
@@ -193,7 +194,7 @@ class TestDecisions:
                 assert bed.verdict(FOREIGN, "logs:read") == "ok"
                 assert not bed.verifier.waits(FOREIGN)
             assert bed.verdict("x" * 40) == "unknown"
-            assert bed.verifier.lookups.reads == 4
+            assert bed.verifier.lookups.totals["found"] == 4
 
 
 class TestReads:
@@ -216,7 +217,7 @@ class TestReads:
             assert all(many.keys.started.acquire(timeout=SECONDS) for _ in asked)
             assert [many.bed.verdict(text, "a:b") for text in texts[MAX_READS:]] == ["store_down"] * 3
             assert many.bed.verdict(write("kr", "live", "0" * 12, "A" * 32)) == "unknown"
-            assert many.lookups.refused == 3
+            assert many.lookups.totals["refused"] == 3
             many.keys.let_go.set()
             # More keys at once than are held: some may have had to go before they were decided on.
             assert {one.result(SECONDS) for one in asked} <= {"ok", "store_down"}

@@ -32,12 +32,9 @@ class LookUps:
         self._follower = follower
         self._lock = threading.Lock()
         self._under_way: dict[str, Future[None]] = {}
-        self.reads = 0
-        """How many keys were read."""
-        self.absent = 0
-        """How many of them there were not: their ids only looked like those of keys."""
-        self.refused = 0
-        """How many were asked for while too many others were read."""
+        self.totals = dict.fromkeys(("found", "absent", "failed", "refused"), 0)
+        """What came of all look-ups since the start; `absent` are ids that only looked like those of keys,
+        `refused` came while too many others were read."""
 
     def bring(self, key_id: str) -> Reason | None:
         """Have the replica know this key, or know that there is none; or say why it cannot."""
@@ -45,22 +42,27 @@ class LookUps:
         with self._lock:
             shared = self._under_way.get(key_id, mine)
             if shared is mine and len(self._under_way) >= MAX_READS:
-                self.refused += 1
+                self.totals["refused"] += 1
                 return Reason.STORE_DOWN
             self._under_way[key_id] = shared
-            self.reads += shared is mine
         if shared is mine:
             self._lead(key_id, mine)
         return self._outcome(key_id, shared)
 
     def _lead(self, key_id: str, mine: Future[None]) -> None:
         try:
-            self._read(key_id)
-            mine.set_result(None)
+            brought = self._read(key_id)
         except BaseException as error:  # noqa: BLE001  # whatever it was, those that wait must hear of it
+            self._end(key_id, "failed")
             mine.set_exception(error)
+        else:
+            self._end(key_id, "absent" if brought is Brought.ABSENT else "found")
+            mine.set_result(None)
+
+    def _end(self, key_id: str, outcome: str) -> None:
         with self._lock:
             del self._under_way[key_id]
+            self.totals[outcome] += 1
 
     def _outcome(self, key_id: str, shared: Future[None]) -> Reason | None:
         try:
@@ -72,16 +74,11 @@ class LookUps:
             return Reason.STORE_DOWN
         return None
 
-    def _read(self, key_id: str) -> None:
+    def _read(self, key_id: str) -> Brought:
         for _ in range(ATTEMPTS):
             brought = self._follower.replica.bring(key_id, self._keys)
             if brought is not Brought.OUTRUN:
-                self._count(brought)
-                return
+                return brought
             # The store may be ahead of the replica: then only the log says what holds for this key.
             self._follower.poll()
         raise Unavailable("The key changed each time it was read.")
-
-    def _count(self, brought: Brought) -> None:
-        with self._lock:
-            self.absent += brought is Brought.ABSENT

@@ -38,7 +38,14 @@ class Metrics:
             registry=self._registry,
         )
         self._age = self._gauge("keyrack_replica_age_seconds", "Since the replica was last confirmed.", "max")
-        self._keys = self._gauge("keyrack_replica_keys", "Keys in the replica.", "max")
+        self._held = self._gauge("keyrack_replica_keys", "Keys that the replica holds.", "max")
+        self._keys = self._gauge("keyrack_keys", "Keys in the store.", "max")
+        self._reads = Counter(
+            "keyrack_replica_reads",
+            "Keys that were not held and looked for in the store, by outcome.",
+            ["outcome"],
+            registry=self._registry,
+        )
         self._head = self._gauge("keyrack_log_number", "The last event that the replica applied.", "min")
         self._ready = self._gauge("keyrack_ready", "1 while decisions can be made.", "min")
 
@@ -46,9 +53,11 @@ class Metrics:
         """Take over what the engine counted since the last time."""
         self._take_over(self._decisions, self._verifier.notebook.totals)
         self._take_over(self._uncounted, self._verifier.uncounted)
+        self._take_over(self._reads, self._verifier.lookups.totals)
         follower = self._verifier.follower
         self._age.set(follower.age())
-        self._keys.set(len(follower.replica))
+        self._held.set(len(follower.replica))
+        self._keys.set(follower.replica.in_all)
         self._head.set(follower.replica.head.number)
         self._ready.set(follower.doubt() is None)
 

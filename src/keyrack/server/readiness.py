@@ -20,7 +20,8 @@ def readiness(verifier: Verifier) -> dict[str, Any]:
         "replica": {
             "age_seconds": age,
             "max_stale_seconds": follower.max_stale,
-            "keys": len(follower.replica),
+            "keys": follower.replica.in_all,
+            "keys_held": len(follower.replica),
             "event": follower.replica.head.number,
         },
     }

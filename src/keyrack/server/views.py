@@ -140,6 +140,7 @@ class ReplicaView(BaseModel):
     age_seconds: float | None
     max_stale_seconds: float
     keys: int
+    keys_held: int
     event: int
 
 
