@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 
 import pytest
 from drawing import LIVE, NOW, json_values, names
@@ -12,7 +13,17 @@ from hypothesis import strategies as st
 from keyrack.core import errors
 from keyrack.core.credential import write
 from keyrack.core.errors import KeyrackError, NotHeld, Unavailable, ValidationFailed
-from keyrack.core.http import ANSWERS, PROBLEM_TYPE, QUERY_NAMES, denial, extract, failure, key_in_query
+from keyrack.core.http import (
+    ANSWERS,
+    PROBLEM_TYPE,
+    QUERY_NAMES,
+    by_name,
+    denial,
+    extract,
+    failure,
+    key_in_query,
+    values,
+)
 from keyrack.core.model import Denied, Key, Reason
 
 TEXT = write("kr", "live", "A" * 12, "B" * 32)
@@ -132,10 +143,10 @@ def test_every_error_of_the_tree_is_a_problem_document(kind: type[KeyrackError])
 
 
 def _made(kind: type[KeyrackError]) -> KeyrackError:
-    try:
-        return kind("It went wrong.")
-    except TypeError:
-        return kind(["GET"])  # type: ignore[arg-type]  # MethodNotAllowed names what is
+    for arguments in (("It went wrong.",), (["GET"],), ("path", "is gone")):
+        with suppress(TypeError):
+            return kind(*arguments)
+    raise AssertionError(f"{kind} takes none of these")
 
 
 def test_our_own_trouble_asks_to_try_again() -> None:
@@ -177,13 +188,13 @@ def test_a_request_without_a_key_has_none(headers: list[tuple[bytes, bytes]]) ->
     assert extract(headers) is Reason.MISSING
 
 
-values = st.sampled_from([b"", b" ", TEXT.encode(), b"Bearer " + TEXT.encode(), b"Basic YTpi"])
+header_values = st.sampled_from([b"", b" ", TEXT.encode(), b"Bearer " + TEXT.encode(), b"Basic YTpi"])
 
 
 @pytest.mark.spec("CO-9")
 @given(
-    st.lists(st.tuples(st.sampled_from(KEY_HEADERS), values), min_size=2, max_size=4),
-    st.lists(st.tuples(st.sampled_from([b"host", b"accept"]), values), max_size=3),
+    st.lists(st.tuples(st.sampled_from(KEY_HEADERS), header_values), min_size=2, max_size=4),
+    st.lists(st.tuples(st.sampled_from([b"host", b"accept"]), header_values), max_size=3),
     st.randoms(use_true_random=False),
 )
 def test_two_credential_headers_are_ambiguous_equal_or_not_empty_or_not(
@@ -228,3 +239,22 @@ def test_other_parameters_are_no_keys(query: bytes) -> None:
 def test_any_query_can_be_looked_at(query: bytes) -> None:
     assert key_in_query(query) in (True, False)
     assert key_in_query(query.replace(b"&", b"") + b"&token=x")
+
+
+@pytest.mark.parametrize("name", [b"x-api-key", b"authorization"])
+def test_of_what_surrounds_a_text_only_blanks_are_dropped(name: bytes) -> None:
+    scheme = b"Bearer " if name == b"authorization" else b""
+    assert extract([(name, scheme + b"\x0bkeyX\x0b")]) == "\x0bkeyX\x0b"
+    assert extract([(name, scheme + b" \tXkeyX\t ")]) == "XkeyX"
+
+
+def test_headers_that_stand_once_are_read_by_name_and_others_one_by_one() -> None:
+    once, twice = [(b"a", b"1"), (b"b", b"2")], [(b"a", b"1"), (b"a", b"2")]
+    assert by_name(once) == {b"a": b"1", b"b": b"2"}
+    assert by_name(twice) is twice
+    assert [list(values(by_name(one), b"a")) for one in (once, twice, [])] == [[b"1"], [b"1", b"2"], []]
+
+
+@pytest.mark.parametrize("query", [b"a=%20&key=", b"a=%20&key", b"%6bey=1", b"a+b=1&api_key=2"])
+def test_a_key_is_found_in_a_query_that_is_escaped(query: bytes) -> None:
+    assert key_in_query(query)

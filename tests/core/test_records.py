@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
@@ -29,8 +30,9 @@ def test_a_key_is_read_as_it_was_written(key: Key) -> None:
     assert write_key(read_key(body)) == body
 
 
-@given(tenants())
-def test_a_tenant_is_read_as_it_was_written(tenant: Tenant) -> None:
+@given(tenants(), st.none() | instants)
+def test_a_tenant_is_read_as_it_was_written(tenant: Tenant, updated_at: datetime | None) -> None:
+    tenant = replace(tenant, updated_at=updated_at)
     body = write_tenant(tenant)
     assert read_tenant(body) == tenant or tenant.quota == {}
     assert write_tenant(read_tenant(body)) == body

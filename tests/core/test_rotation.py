@@ -256,3 +256,28 @@ def test_a_sixth_live_secret_is_refused_however_it_is_asked_for() -> None:
         with pytest.raises(Conflict, check=lambda error: error.code == "version_limit"):
             rotation.start(versions, secret(6), now=NOW, ends_at=NOW + DAY, force=force)
     assert rotation.live(rotation.replace_compromised(versions, secret(6), now=NOW), NOW) == (secret(6),)
+
+
+def test_a_secret_is_recognised_for_thirty_days_and_not_an_instant_longer() -> None:
+    ended = secret(1, not_after=NOW)
+    assert recognised((ended,), NOW + RECOGNISED_FOR - timedelta(microseconds=1)) == (ended,)
+    assert recognised((ended,), NOW + RECOGNISED_FOR) == ()
+
+
+def test_undo_is_refused_at_the_instant_when_its_day_is_over() -> None:
+    versions = (secret(1, not_after=NOW), secret(2))
+    just_before = rotation.undo(
+        versions, NOW + UNDO_WITHIN - timedelta(microseconds=1), ends_at=NOW + 9 * DAY
+    )
+    assert live(just_before, NOW + UNDO_WITHIN)[-1].number == 1
+    with pytest.raises(Conflict, match="within a day") as refused:
+        rotation.undo(versions, NOW + UNDO_WITHIN, ends_at=NOW + 9 * DAY)
+    assert refused.value.code == "undo_expired"
+
+
+def test_what_is_promoted_over_is_retired() -> None:
+    promoted = rotation.promote((secret(1, not_after=NOW + DAY), secret(2)), NOW)
+    assert [(one.state, one.not_after) for one in promoted] == [
+        (VersionState.RETIRED, NOW),
+        (VersionState.LIVE, None),
+    ]

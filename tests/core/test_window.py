@@ -254,6 +254,16 @@ def test_giving_back_leaves_what_others_took_since() -> None:
     assert used == [6, 4, 4, 0]
 
 
+def test_what_an_entry_lacks_is_given_back_from_the_ones_just_before_it() -> None:
+    limit = Limit("l", 20, 60)
+    window = filled(limit, (START, 1), (START + 1, 2), (START + 2, 3), (START + 3, 1))
+    window.give_back(limit, 4, START + 2)
+    used = [window.used(limit, START + 60 * TICKS + later) for later in (-1, 0, 1, 2, 3)]
+    assert used == [3, 2, 1, 1, 0]
+    window.give_back(limit, 2, START + 2)
+    assert [window.used(limit, START + 60 * TICKS + later) for later in (-1, 0, 3)] == [1, 1, 0]
+
+
 def test_units_are_given_back_although_the_caller_was_late() -> None:
     limit = Limit("l", 5, 60)
     window = filled(limit, (START + 10, 1), (START, 3))
