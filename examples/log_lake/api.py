@@ -11,9 +11,9 @@ from starlette.routing import BaseRoute
 
 from examples.log_lake import errors
 from examples.log_lake.operations import BY_NAME
-from examples.log_lake.routes import health, ingest, keys, query, streams, tenants
+from examples.log_lake.routes import firehose, health, ingest, keys, otlp, query, streams, tenants
 
-MODULES = (health, ingest, keys, query, streams, tenants)
+MODULES = (firehose, health, ingest, keys, otlp, query, streams, tenants)
 HANDLERS = {handler.__name__: handler for module in MODULES for handler in module.HANDLERS}
 
 

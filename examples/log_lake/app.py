@@ -10,6 +10,7 @@ from starlette.types import ASGIApp
 from examples.log_lake.api import create_api
 from examples.log_lake.credentials import Credentials
 from examples.log_lake.errors import REALM
+from examples.log_lake.firehose_answers import FirehoseAnswers
 from examples.log_lake.operations import OPERATIONS
 from examples.log_lake.service import Service
 from examples.log_lake.settings import Settings
@@ -38,7 +39,7 @@ def create_app(service: Service) -> ASGIApp:
         tenant_header=TENANT_HEADER,
         ceiling=partial(_reach, multi_tenant=service.settings.multi_tenant),
     )
-    return Credentials(guard, basic=service.settings.basic_auth)
+    return FirehoseAnswers(Credentials(guard, basic=service.settings.basic_auth), service.clock)
 
 
 def _reach(key: Key, *, multi_tenant: bool) -> tuple[str, ...]:

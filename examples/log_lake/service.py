@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Self
 
 from examples.log_lake.clock import Clock, utc_now
+from examples.log_lake.deliveries import Deliveries
 from examples.log_lake.ingest import Ingest
 from examples.log_lake.keys import Keys
 from examples.log_lake.queries import Queries
@@ -31,6 +32,7 @@ class Service:
     keys: Keys
     tenants: TenantBook
     ingest: Ingest
+    deliveries: Deliveries
     queries: Queries
     clock: Clock
 
@@ -50,6 +52,7 @@ class Service:
                 keys=Keys(verifier, clock),
                 tenants=TenantBook(verifier, multi_tenant=settings.multi_tenant),
                 ingest=Ingest(storage),
+                deliveries=Deliveries(storage),
                 queries=Queries(settings.storage_url, clock, seconds=settings.query_seconds),
                 clock=clock,
             )

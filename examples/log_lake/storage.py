@@ -83,6 +83,13 @@ class Storage:
             return bytes(obstore.get(self.store, path).bytes())
         return None
 
+    def exists(self, path: str) -> bool:
+        """Whether there is an object."""
+        with _translated(), suppress(FileNotFoundError):
+            obstore.head(self.store, path)
+            return True
+        return False
+
     def tail(self, path: str, *, size_bytes: int, length: int) -> bytes:
         """The last bytes of an object of that size, at most so many. One that is gone is Unavailable."""
         with _translated():

@@ -8,12 +8,12 @@ import pyarrow as pa
 from fastapi import Request, Response
 
 from examples.log_lake import paths
+from examples.log_lake.arrival import Arrival, read_arrival
 from examples.log_lake.columns import table_of
-from examples.log_lake.envelope import added_fields, log_source
+from examples.log_lake.envelope import log_source
 from examples.log_lake.events import prepared
 from examples.log_lake.names import stream_name
 from examples.log_lake.operations import INGEST
-from examples.log_lake.payload import read_body
 from examples.log_lake.problems import NotFound
 from examples.log_lake.rights import permit
 from examples.log_lake.routes.context import Here
@@ -38,21 +38,15 @@ async def ingest_stream(request: Request, service: Here, key: CurrentKey, stream
 
 
 async def _take(request: Request, service: Service, key: KeyState, stream: str) -> Response:
-    source = log_source(request.headers)
-    body = await read_body(request, most=service.settings.max_body)
-    at = service.clock()
-    client_ip = None if key.address is None else str(key.address)
-    added = added_fields(request.headers, at=at, client_ip=client_ip, source=source)
-    depth = service.settings.flatten_depth
-
-    def parsed() -> pa.Table:
-        return table_of(prepared(body, added, depth=depth))
-
-    table = await asyncio.to_thread(parsed)
-    tenant = key.key.tenant
-    async with service.quota.spend(tenant, events=len(table), size=len(body)):
-        await service.ingest.store(tenant, stream, table, at=at)
+    arrival = await read_arrival(request, service, key, source=log_source(request.headers))
+    table = await asyncio.to_thread(_table, arrival, service.settings.flatten_depth)
+    async with service.quota.spend(arrival.tenant, events=len(table), size=len(arrival.body)):
+        await service.ingest.store(arrival.tenant, stream, table, at=arrival.at)
     return Response()
+
+
+def _table(arrival: Arrival, depth: int) -> pa.Table:
+    return table_of(prepared(arrival.body, arrival.added, depth=depth))
 
 
 HANDLERS = (ingest, ingest_stream)
