@@ -12,6 +12,7 @@ import pytest
 from keyrack.core.errors import ConfigurationError, Unavailable
 from keyrack.core.model import Limit
 from keyrack.stores.counters import Counters, MemoryCounters, Spend, open_counters
+from keyrack.stores.counters_postgres import LIMITS, PostgresCounters
 from keyrack.stores.counters_redis import RedisCounters
 from keyrack.stores.counters_sqlite import SqliteCounters
 
@@ -19,8 +20,11 @@ NOW = 1_700_000_000.0
 MINUTE = Limit("minute", 10, 60)
 HOUR = Limit("hour", 15, 3_600)
 
+PATIENT = LIMITS._replace(answer=20.0, lock=10.0)
+"""So long a loaded machine may take for what is done in a millisecond."""
+
 Bounded = MemoryCounters | SqliteCounters
-Subject = Bounded | RedisCounters
+Subject = Bounded | RedisCounters | PostgresCounters
 Factory = Callable[[int], Bounded]
 
 
@@ -41,12 +45,14 @@ def make(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Factory]:
         counters.close()
 
 
-@pytest.fixture(params=["memory", "sqlite", "redis"])
+@pytest.fixture(params=["memory", "sqlite", "redis", "postgresql"])
 def counters(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Subject]:
     """Counters with nothing in them."""
     opened: Subject
     if request.param == "redis":
         opened = RedisCounters(request.getfixturevalue("redis_server").url)
+    elif request.param == "postgresql":
+        opened = PostgresCounters(request.getfixturevalue("postgresql_url"), PATIENT)
     else:
         opened = MemoryCounters() if request.param == "memory" else SqliteCounters(tmp_path / "counters.db")
     yield opened
@@ -320,7 +326,7 @@ def test_counters_open_anew_after_they_were_closed(counters: Subject) -> None:
 
 
 def test_only_counters_behind_a_network_say_that_they_may_wait(counters: Subject) -> None:
-    assert counters.blocks is isinstance(counters, RedisCounters)
+    assert counters.blocks is isinstance(counters, RedisCounters | PostgresCounters)
 
 
 def test_a_url_says_where_is_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -53,5 +53,10 @@ def test_several_workers_count_in_a_file_and_one_counts_for_itself() -> None:
     assert default_counters("env:", workers=2) == "memory:"
 
 
+@pytest.mark.parametrize("url", ["postgresql://host/keys", "postgres://host/keys"])
+def test_a_store_in_postgresql_counts_there_however_many_workers_there_are(url: str) -> None:
+    assert [default_counters(url, workers=workers) for workers in (1, 2)] == [url, url]
+
+
 def test_a_url_is_shown_without_its_password() -> None:
     assert public_url("scheme://user:pass@host/db?password=x") == "scheme://…@host/db"

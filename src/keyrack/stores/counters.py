@@ -53,8 +53,8 @@ def open_counters(url: str) -> Counters:
     """The Counters that a KEYRACK_COUNTERS url names.
 
     `memory:`, `sqlite:///path` (made if absent; as with stores, `sqlite:///a.db` is relative and
-    `sqlite:////a.db` absolute), `redis://` or `rediss://` (first connected to when it is asked). Raises
-    ConfigurationError for any other url, and Unavailable when the file cannot be used.
+    `sqlite:////a.db` absolute), `redis://`, `rediss://` or `postgresql://` (first connected to when it is
+    asked). Raises ConfigurationError for any other url, and Unavailable when the file cannot be used.
     """
     if url == "memory:":
         return MemoryCounters()
@@ -66,7 +66,12 @@ def open_counters(url: str) -> Counters:
         return SqliteCounters(rest[1:])
     if scheme in ("redis", "rediss") and rest:
         return _open_redis(url)
-    raise ConfigurationError(SETTING, "is none of memory:, sqlite:///path, redis://host and rediss://host.")
+    if scheme in ("postgresql", "postgres") and rest:
+        return _open_postgres(url)
+    raise ConfigurationError(
+        SETTING,
+        "is none of memory:, sqlite:///path, redis://host, rediss://host and postgresql://host/database.",
+    )
 
 
 def _open_redis(url: str) -> Counters:
@@ -75,6 +80,14 @@ def _open_redis(url: str) -> Counters:
     except ModuleNotFoundError:
         raise ConfigurationError(SETTING, "needs `pip install keyrack[redis]`.") from None
     return RedisCounters(url)
+
+
+def _open_postgres(url: str) -> Counters:
+    try:
+        from keyrack.stores.counters_postgres import PostgresCounters
+    except ModuleNotFoundError:
+        raise ConfigurationError(SETTING, "needs `pip install keyrack[postgres]`.") from None
+    return PostgresCounters(url)
 
 
 class MemoryCounters:

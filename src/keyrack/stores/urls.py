@@ -78,8 +78,11 @@ def beside(path: Path, what: str) -> Path:
 
 
 def default_counters(url: str, *, workers: int) -> str:
-    """Where limits are counted when nothing is said: in the process while there is only one."""
+    """Where limits are counted when nothing is said: in a PostgreSQL store, however many processes there
+    are; else in the process while there is only one."""
     path = sqlite_path(url)
+    if url.startswith(("postgresql:", "postgres:")):
+        return url
     if workers == 1 or path is None:
         return "memory:"
     return f"sqlite:///{beside(path, 'counters')}"

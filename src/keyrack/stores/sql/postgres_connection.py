@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import psycopg
@@ -83,6 +84,23 @@ def connect(url: str, limits: Limits) -> BoundedConnection:
         raise
     connection.autocommit = False
     return connection
+
+
+def connect_soon(url: str, limits: Limits) -> BoundedConnection:
+    """The same, but given up after `limits.answer`, where libpq itself waits for CONNECT_SECONDS."""
+    thread = ThreadPoolExecutor(1, thread_name_prefix="keyrack-connecting")
+    connecting = thread.submit(connect, url, limits)
+    thread.shutdown(wait=False)
+    try:
+        return connecting.result(limits.answer)
+    except TimeoutError:
+        connecting.add_done_callback(_close)
+        raise psycopg.errors.ConnectionTimeout("no connection in time") from None
+
+
+def _close(connecting: Future[BoundedConnection]) -> None:
+    if connecting.exception() is None:
+        connecting.result().close()
 
 
 def _prepare(connection: BoundedConnection, limits: Limits) -> None:

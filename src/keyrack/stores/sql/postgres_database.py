@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from sqlalchemy import Connection, bindparam, create_engine, func, select
 
 from keyrack.core.errors import Unavailable
-from keyrack.stores.sql.postgres_connection import Limits, connect
+from keyrack.stores.sql.postgres_connection import CONNECT_SECONDS, Limits, connect, connect_soon
 
 WRITER_IDLE = "2s"
 """How long a writer may stand still while all others wait for it."""
@@ -22,13 +22,15 @@ _ALONE = select(
 class PostgresDatabase:
     """Connections that are made when needed, kept, and made anew when the server was away."""
 
-    def __init__(self, url: str, limits: Limits):
+    def __init__(self, url: str, limits: Limits, *, ping: bool = True):
+        """With `ping` a connection is asked whether it lives before it is used, one turn on the network."""
         self._pid = os.getpid()
+        opening = connect if limits.answer >= CONNECT_SECONDS else connect_soon
         self._engine = create_engine(
             "postgresql+psycopg://",
-            creator=lambda: connect(url, limits),
+            creator=lambda: opening(url, limits),
             isolation_level="READ COMMITTED",
-            pool_pre_ping=True,
+            pool_pre_ping=ping,
             pool_timeout=limits.answer,
         )
         self._readers = self._engine.execution_options(
