@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from functools import partial
 
 from starlette.types import ASGIApp
@@ -19,6 +20,7 @@ from keyrack.guards.asgi import Guard
 
 TENANT_HEADER = "X-P-Tenant"
 DEFAULT_TENANT = "default"
+_TENANT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,35}")
 
 
 def create() -> ASGIApp:
@@ -43,5 +45,10 @@ def create_app(service: Service) -> ASGIApp:
 
 
 def _reach(key: Key, *, multi_tenant: bool) -> tuple[str, ...]:
-    """Where there is one tenant only, keys that once belonged to others may do nothing."""
-    return key.scopes if multi_tenant or key.tenant == DEFAULT_TENANT else ()
+    """What a key may do at most: nothing, where its tenant is none of this lake, or none at all.
+
+    Where there is one tenant only, keys may be left of others. And a tenant's id is the name of a folder.
+    """
+    if not multi_tenant and key.tenant != DEFAULT_TENANT:
+        return ()
+    return key.scopes if _TENANT_ID.fullmatch(key.tenant) else ()
