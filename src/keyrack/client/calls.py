@@ -73,12 +73,12 @@ class Calls:
         )
 
     def __call__(self, call: Call) -> Any:
-        """The JSON of the answer; None where there is no body. Raises KeyrackError, of one class a code."""
+        """The JSON of the answer, a list of it line by line; None where there is no body. Raises KeyrackError, of one class a code."""
         tried = 0
         while True:
             outcome = self._attempt(call)
             if not isinstance(outcome, _Failed):
-                return outcome.json() if outcome.content else None
+                return _read(outcome)
             if not (outcome.unsent or (call.again and outcome.passes)) or tried >= self._retries:
                 raise outcome.error
             self._pause(_backoff(tried))
@@ -117,6 +117,12 @@ class _Failed:
     unsent: bool
     passes: bool
     """Whether it is likely to go better soon."""
+
+
+def _read(answer: httpx.Response) -> Any:
+    if answer.headers.get("content-type", "").startswith(LINES):
+        return [json.loads(line) for line in answer.text.splitlines()]
+    return answer.json() if answer.content else None
 
 
 def _error(answer: httpx.Response) -> KeyrackError:

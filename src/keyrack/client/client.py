@@ -226,6 +226,16 @@ class Client:
         """End a tenant and all of its keys, for good."""
         self._call("DELETE", _tenant(tenant_id), if_match=if_match)
 
+    def export_tenant(self, tenant_id: str) -> list[dict[str, Any]]:
+        """All that is known of a tenant: itself, keys, events, refusals, each with its `kind`; last an `end`.
+
+        Raises NotFound, NotHeld, and Unavailable for an export that was cut off.
+        """
+        lines: list[dict[str, Any]] = self._get(f"{_tenant(tenant_id)}/export")
+        if not lines or lines[-1].get("kind") != "end":
+            raise Unavailable("The export was cut off.")
+        return lines
+
     def suspend_tenant(self, tenant_id: str, service: str, *, reason: str | None = None) -> Tenant:
         """Refuse a service to a tenant: `ingest`, `query`, or all with `workspace`."""
         return self._switch(tenant_id, "suspend", service, reason)

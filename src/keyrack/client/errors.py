@@ -14,21 +14,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from keyrack.core import errors
 from keyrack.core.errors import (
     ConfigurationError,
     Conflict,
-    InvalidRequest,
     KeyrackError,
-    MethodNotAllowed,
-    NotFound,
     NotHeld,
-    PayloadTooLarge,
-    PreconditionFailed,
-    SecretDated,
-    StoreExists,
     Tampered,
     Unavailable,
-    UnsupportedMediaType,
     ValidationFailed,
 )
 
@@ -122,17 +115,10 @@ REFUSALS: Mapping[tuple[str, int], type[CallRefused]] = {
 }
 FAILURES: Mapping[str, type[KeyrackError]] = {
     kind.code: kind
-    for kind in (
-        InvalidRequest,
-        SecretDated,
-        NotFound,
-        MethodNotAllowed,
-        PreconditionFailed,
-        PayloadTooLarge,
-        UnsupportedMediaType,
-        StoreExists,
-    )
+    for kind in vars(errors).values()
+    if isinstance(kind, type) and issubclass(kind, KeyrackError)
 }
+"""The engine's own; each is made of what the server said of it."""
 
 
 def error_of(status: int, problem: Mapping[str, Any], *, retry_after: int | None = None) -> KeyrackError:
@@ -157,8 +143,13 @@ def _make(status: int, code: str, detail: str, details: dict[str, Any]) -> Keyra
     refusal = REFUSALS.get((code, status))
     if refusal is not None:
         return refusal(detail, details=details)
-    kind = FAILURES.get(code) or (Conflict if status == 409 else KeyrackError)
-    return kind(detail, code=code or None, details=details)
+    kind = FAILURES.get(code, KeyrackError)
+    if status == 409 and not issubclass(kind, Conflict):
+        kind = Conflict
+    # Each has a constructor for whoever finds something wrong; here somebody else found it.
+    error = kind.__new__(kind)
+    KeyrackError.__init__(error, detail, code=code or None, details=details)
+    return error
 
 
 def _not_held(detail: str, details: dict[str, Any]) -> KeyrackError | None:

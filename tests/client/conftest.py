@@ -1,0 +1,36 @@
+"""A server inside the test, and clients of it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from anyio.from_thread import BlockingPortal, start_blocking_portal
+
+sys.path.append(str(Path(__file__).parents[1] / "server"))
+
+from server_bed import House, Inside
+
+from keyrack import Client
+
+
+@pytest.fixture(scope="session")
+def portal() -> Iterator[BlockingPortal]:
+    with start_blocking_portal() as opened:
+        yield opened
+
+
+@pytest.fixture
+def house(portal: BlockingPortal) -> Iterator[House]:
+    made = House(portal)
+    yield made
+    made.verifier.close()
+
+
+@pytest.fixture
+def client(house: House, portal: BlockingPortal) -> Iterator[Client]:
+    """The holder of the root key."""
+    with Client("http://localhost", key=house.root_key, transport=Inside(house.app, portal)) as made:
+        yield made
