@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from ipaddress import ip_address
 
 import pytest
 from engine_bed import OPERATOR, POLICY, Bed, opened, other
 
-from keyrack import Access, Allowed, Denied, Policy, Reason
+from keyrack import Access, Allowed, Denied, Policy, Reason, Verifier
 from keyrack.core.checks import Charge
 from keyrack.core.errors import Unavailable
 from keyrack.core.model import Limit, Rate
@@ -157,6 +158,34 @@ class TestDown:
         decision = Spender(DownCounters(), Policy()).take(self.ALLOWED, self.CHARGES, Access(), 1000.0)
         assert isinstance(decision, Denied)
         assert decision.reason is Reason.STORE_DOWN
+
+
+class FarCounters(MemoryCounters):
+    """Counters that say that they are behind a network."""
+
+    blocks = True
+
+
+class TestWaiting:
+    """What an event loop has to hand to a thread, and nothing else."""
+
+    ACCESS = Access(("a:b",))
+    BOUNDED = Access(("a:b",), limits=(Limit("route", 5, 60),))
+
+    def waits(self, bed: Bed, access: Access) -> list[bool]:
+        free, limited = bed.mint("a:b")[1], bed.mint("a:b", limits=[Limit("m", 5, 60)])[1]
+        return [bed.verifier.waits(text, access) for text in (free, limited, other(limited), "garbage", "")]
+
+    def test_counters_at_hand_keep_nobody_waiting(self, memory: Bed) -> None:
+        assert self.waits(memory, self.BOUNDED) == [False] * 5
+
+    def test_counters_behind_a_network_keep_waiting_what_they_limit(self, memory: Bed) -> None:
+        far = Verifier(replace(memory.stores, counters=FarCounters()))
+        far.follower.load()
+        memory.verifier = far
+        memory.issuer = far.issuer()
+        assert self.waits(memory, self.ACCESS) == [False, True, False, False, False]
+        assert self.waits(memory, self.BOUNDED) == [True, True, False, False, False]
 
 
 class TestSharing:

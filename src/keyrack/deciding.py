@@ -13,6 +13,9 @@ from keyrack.stores.opened import Clock
 Ceiling = Callable[[Key], tuple[str, ...]]
 """What a key may do at most, by a rule of the service; memory only, asked at every decision."""
 
+ANYTHING = Access()
+"""What asks for nothing but a good key."""
+
 
 class Decides(Protocol):
     """Decides whether requests may pass. Safe for threads; no method raises for a bad credential."""
@@ -21,7 +24,7 @@ class Decides(Protocol):
     def clock(self) -> Clock:
         """The time that decisions go by, in Unix seconds."""
 
-    def waits(self, presented: Presented) -> bool:
+    def waits(self, presented: Presented, access: Access = ANYTHING) -> bool:
         """Whether a decision on this may wait for a network; an event loop then asks for it in a thread."""
 
     def verify(

@@ -18,7 +18,7 @@ from keyrack.core.peppers import Peppers
 from keyrack.core.policy import Policy
 from keyrack.core.prepared import below, matching, nobody, prove
 from keyrack.core.session import narrowed
-from keyrack.deciding import Ceiling
+from keyrack.deciding import ANYTHING, Ceiling
 from keyrack.founding import found, import_static, static_callers
 from keyrack.issuer import Issuer
 from keyrack.lookups import ATTEMPTS, LookUps
@@ -272,11 +272,11 @@ class Verifier:
         self.notebook.note((denied, address, now, origin))
         return denied
 
-    def waits(self, presented: Presented) -> bool:
+    def waits(self, presented: Presented, access: Access = ANYTHING) -> bool:
         """Whether a decision on this may wait for a network; an event loop then asks for it in a thread.
 
-        So it is for keys with limits where these are counted behind one, for keys that a partial replica
-        does not hold, and never for bad credentials.
+        So it is where limits, of the key or of the access, are counted behind one, for keys that a partial
+        replica does not hold, and never for bad credentials.
         """
         if not (self._counting_waits or self._is_partial):
             return False
@@ -284,7 +284,7 @@ class Verifier:
             proved = self._prove_held(presented)
         except NotHeld:
             return True
-        return self._counting_waits and not isinstance(proved, Refused) and bool(proved.charges)
+        return self._counting_waits and isinstance(proved, Proved) and bool(charged(proved, access))
 
     @property
     def clock(self) -> Clock:

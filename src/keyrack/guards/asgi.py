@@ -68,7 +68,7 @@ class Guard:
         request = read_request(method, path, scope.get("query_string", b""), scope["headers"], peer)
         # The one place where a decision may go to a thread; that costs ten times the decision.
         decide = self._decider.decide
-        waits = self._decider.waits(request)
+        waits = self._decider.waits(place, request)
         found = await asyncio.to_thread(decide, place, request) if waits else decide(place, request)
         if isinstance(found, Response):
             await _answer(found, scope, receive, send)

@@ -9,7 +9,7 @@ from typing import TypedDict
 from keyrack.core.errors import InvalidRequest, MethodNotAllowed, NotFound
 from keyrack.core.http import KEY_IN_QUERY, Response, extract, key_in_query, values
 from keyrack.core.model import Access, Address, Denied, Network
-from keyrack.deciding import Ceiling, Decides
+from keyrack.deciding import ANYTHING, Ceiling, Decides
 from keyrack.guards.answers import Answers, Respond
 from keyrack.guards.client_address import MAX_LENGTH, client_address, read_networks
 from keyrack.guards.key_state import KeyState
@@ -64,9 +64,9 @@ class Decider:
         self._answers = Answers(realm=realm, respond=respond, clock=self._verifier.clock)
         self._means = Means(self._verifier, ceiling, self._answers)
 
-    def waits(self, request: Request) -> bool:
+    def waits(self, place: Place | None, request: Request) -> bool:
         """Whether the decision on this request may wait for a network."""
-        return self._verifier.waits(extract(request.named))
+        return self._verifier.waits(extract(request.named), ANYTHING if place is None else place.access)
 
     def decide(self, place: Place | None, request: Request) -> KeyState | Response:
         """The proved key, or why not. Without a place a good key learns that, and others nothing."""

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from keyrack.core.http import Presented
 from keyrack.core.model import Access, Allowed, Decision, Denied, Reason
-from keyrack.deciding import Ceiling, Decides
+from keyrack.deciding import ANYTHING, Ceiling, Decides
 from keyrack.guards.answers import Answers
 from keyrack.stores.journal import Origin
 
@@ -20,7 +20,7 @@ class Unconfigured:
 
     clock = staticmethod(time.time)
 
-    def waits(self, presented: Presented) -> bool:
+    def waits(self, presented: Presented, access: Access = ANYTHING) -> bool:
         """It decides at once."""
         return False
 

@@ -25,7 +25,7 @@ from keyrack.core.http import Presented
 from keyrack.core.model import Access, Allowed, Decision, Denied, Reason
 from keyrack.core.policy import Policy
 from keyrack.core.prepared import below
-from keyrack.deciding import Ceiling
+from keyrack.deciding import ANYTHING, Ceiling
 from keyrack.remote.following import KEY, Following
 from keyrack.remote.known import Known
 from keyrack.remote.proving import Prover, denied_of, trouble
@@ -101,7 +101,7 @@ class RemoteVerifier:
         """Keys are made and changed at the server: raises ConfigurationError."""
         raise ConfigurationError("KEYRACK_STORE", "names a server; make and change keys with keyrack.Client.")
 
-    def waits(self, presented: Presented) -> bool:
+    def waits(self, presented: Presented, access: Access = ANYTHING) -> bool:
         """Whether the server has to be asked about this credential."""
         found = self._prover.peek(presented)
         return found is None or (isinstance(found, Proved) and not found.free)

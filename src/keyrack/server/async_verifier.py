@@ -20,7 +20,7 @@ class AsyncVerifier:
         self, presented: Presented, access: Access, origin: Origin, *, within: str | None = None
     ) -> Decision:
         """See Verifier.verify."""
-        if self._verifier.waits(presented):
+        if self._verifier.waits(presented, access):
             verify = self._verifier.verify
             return await asyncio.to_thread(verify, presented, access, origin, within=within)
         return self._verifier.verify(presented, access, origin, within=within)
