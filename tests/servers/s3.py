@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import http.client
 import logging
-import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -70,9 +69,10 @@ def running() -> Iterator[S3Server]:
 
 @pytest.fixture(scope="session")
 def s3_server() -> Iterator[S3Server]:
-    """The server of this process, which the environment names from here on."""
-    with running() as server:
-        os.environ.update(server.environment)
+    """The server of this process, which the environment names as long as it runs."""
+    with running() as server, pytest.MonkeyPatch.context() as environment:
+        for name, value in server.environment.items():
+            environment.setenv(name, value)
         yield server
 
 

@@ -26,9 +26,9 @@ LOWEST_MAX_STALE = 15.0
 
 
 @pytest.fixture
-def storage(tmp_path: Path) -> Iterator[MoodyStorage]:
+def storage(tmp_path: Path) -> MoodyStorage:
     founded(tmp_path / "keys").stores.close()
-    yield MoodyStorage(Directory(tmp_path / "keys"))
+    return MoodyStorage(Directory(tmp_path / "keys"))
 
 
 @pytest.fixture
