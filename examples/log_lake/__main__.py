@@ -1,4 +1,4 @@
-"""The commands: `serve` the service; `init` makes its key store and prints the root key, once."""
+"""The commands: `serve` the service, `init` its key store, `compact` its objects, `purge` a tenant."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ import sys
 
 import uvicorn
 
-from examples.log_lake import founding, logs
+from examples.log_lake import compaction, founding, logs, purging
+from examples.log_lake.clock import utc_now
 from examples.log_lake.service import Service
 from examples.log_lake.settings import Settings
+from examples.log_lake.storage import Storage
 from keyrack import ConfigurationError
 
 EXIT_CONFIGURATION = 78
@@ -54,6 +56,22 @@ def serve(options: argparse.Namespace) -> None:
     )
 
 
+def compact(options: argparse.Namespace) -> None:
+    """Merge small objects; as often as once an hour is of use."""
+    done = compaction.compact(_storage(), utc_now())
+    sys.stdout.write(f"Merged into {done.merged} objects, deleted {done.removed} that were merged before.\n")
+
+
+def purge(options: argparse.Namespace) -> None:
+    """Delete the events of a tenant, for good."""
+    deleted = purging.purge(_storage(), options.tenant)
+    sys.stdout.write(f"Deleted {deleted} objects.\n")
+
+
+def _storage() -> Storage:
+    return Storage.open(Settings.read(os.environ).storage_url)
+
+
 def _tell(root_key: str | None) -> None:
     if root_key is not None:
         sys.stdout.write(f"Root key, shown this once: {root_key}\n")
@@ -70,6 +88,10 @@ def _parser() -> argparse.ArgumentParser:
     serving.add_argument("--workers", type=int, default=1)
     serving.add_argument("--init", action="store_true", help="first make the key store if there is none")
     serving.set_defaults(run=serve)
+    commands.add_parser("compact", help="merge small objects of past days").set_defaults(run=compact)
+    deleting = commands.add_parser("purge", help="delete all events of a tenant")
+    deleting.add_argument("tenant")
+    deleting.set_defaults(run=purge)
     return parser
 
 

@@ -35,6 +35,11 @@ def firehose(tenant: str, name: str) -> str:
     return f"{stream(tenant, name)}firehose/"
 
 
+def owned(tenant: str) -> tuple[str, ...]:
+    """The prefixes of all that a tenant's events are."""
+    return streams(tenant), f"{tenant}/schemas/"
+
+
 def schemas(tenant: str, name: str) -> str:
     """The prefix of the schemas that a stream's objects have. It lies beside the streams, and makes none."""
     return f"{tenant}/schemas/{name}/"

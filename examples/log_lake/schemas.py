@@ -41,7 +41,7 @@ class Schemas:
         self._storage.put_if_absent(paths.schema(tenant, stream, digest), serialized)
 
     def _load(self, path: str) -> pa.Schema:
-        return pa.ipc.read_schema(pa.BufferReader(self._storage.get(path) or b""))
+        return pa.ipc.read_schema(pa.BufferReader(self._storage.load(path)))
 
 
 def _by_name(schema: pa.Schema) -> pa.Schema:

@@ -83,6 +83,13 @@ class Storage:
             return bytes(obstore.get(self.store, path).bytes())
         return None
 
+    def load(self, path: str) -> bytes:
+        """The bytes of an object that has to be there. Raises Unavailable when it is not."""
+        data = self.get(path)
+        if data is None:
+            raise Unavailable("An object is gone that was there before.")
+        return data
+
     def exists(self, path: str) -> bool:
         """Whether there is an object."""
         with _translated(), suppress(FileNotFoundError):
@@ -150,8 +157,8 @@ def _sync(path: Path) -> None:
 
 
 def _folder(prefix: str) -> str:
-    """A prefix without its slash would take in neighbours whose names begin alike."""
-    if not prefix.endswith("/"):
+    """A prefix without its slash would take in neighbours whose names begin alike; empty, it is the root."""
+    if prefix and not prefix.endswith("/"):
         raise ValueError("A prefix ends in a slash.")
     return prefix
 

@@ -67,14 +67,10 @@ class Part:
 
     def _load(self, path: str) -> bytes:
         try:
-            data = self._storage.get(path)
+            return self._storage.load(path)
         except Unavailable as error:
             self.trouble = error
             raise
-        if data is None:
-            self.trouble = Unavailable("An object was merged while it was to be read.")
-            raise self.trouble
-        return data
 
 
 class StreamTable(ds.Dataset):  # type: ignore[misc]  # the base has no types

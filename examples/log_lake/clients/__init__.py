@@ -1,0 +1,1 @@
+"""Two small clients, with the standard library alone: `send` lines to a stream, `query` streams."""
