@@ -20,7 +20,7 @@ def test_without_an_environment_every_default_is_the_documented_one() -> None:
     settings = Settings.read({})
     assert settings.store == "sqlite:///keyrack.db"
     assert (settings.counters, settings.counters_down) == (None, "closed")
-    assert (settings.max_stale, settings.poll) == (None, 0.5)
+    assert (settings.max_stale, settings.poll, settings.replica_max_keys) == (None, 0.5, None)
     assert (settings.host, settings.port, settings.workers) == ("127.0.0.1", 8080, 1)
     assert (settings.internal, settings.dev, settings.key) == (None, False, None)
 
@@ -38,6 +38,7 @@ def test_without_an_environment_every_default_is_the_documented_one() -> None:
         ("host", "0.0.0.0", "0.0.0.0"),
         ("port", "0", 0),
         ("workers", "4", 4),
+        ("replica_max_keys", "10000", 10_000),
         ("internal", "[::1]:9090", ("::1", 9090)),
         ("dev", "On", True),
     ],
@@ -79,6 +80,8 @@ def test_what_is_given_comes_before_the_environment_and_an_empty_variable_is_uns
         ("policy", "/nowhere/policy.toml"),
         ("port", "65536"),
         ("workers", "0"),
+        ("replica_max_keys", "-2"),
+        ("replica_max_keys", "all"),
         ("internal", "9090"),
         ("dev", "perhaps"),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -114,7 +115,18 @@ def test_nodes_are_shown_with_what_they_have_seen_and_when_they_were_heard_of(sh
     assert finding(shell, "nodes") == "none is running"
     peppers = (shell.folder / "keyrack.peppers").read_text().strip()
     with Verifier.open(f"sqlite:///{shell.folder}/keyrack.db", peppers=peppers):
-        assert "at event 3, heard of" in finding(shell, "nodes")
+        assert "at event 3, 0 behind, heard of" in finding(shell, "nodes")
+
+
+def test_the_replica_is_shown_with_its_age_what_it_lacks_and_what_it_holds(shell: Shell) -> None:
+    said = r"\d\.\d s old, 30 s allowed, 0 events behind; holds {} of {} keys"
+    assert re.fullmatch(said.format(1, 1), finding(shell, "replica"))
+    shell("keys", "mint", "one")
+    shell("keys", "mint", "another")
+    assert re.fullmatch(said.format(3, 3), finding(shell, "replica"))
+    shell.set("KEYRACK_REPLICA_MAX_KEYS", "2")
+    assert re.fullmatch(said.format(2, 3), finding(shell, "replica"))
+    assert "vouches for 3 keys" in finding(shell, "records")
 
 
 def copied(source: Path, target: Path) -> None:
