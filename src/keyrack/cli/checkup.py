@@ -30,6 +30,8 @@ from keyrack.stores.urls import beside, default_counters, open_stores, public_ur
 _SHARED = {
     "memory": "in each process",
     "sqlite": "shared by the processes of this machine",
+    "postgresql": "shared by all who name it",
+    "postgres": "shared by all who name it",
     "redis": "shared by all who name it",
     "rediss": "shared by all who name it",
 }
