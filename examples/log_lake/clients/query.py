@@ -17,7 +17,7 @@ from examples.log_lake.clients.connection import Connection, Failed, connect, le
 def main() -> None:
     """Print the rows of one statement."""
     options = _options()
-    sql = options.sql or f'SELECT * FROM "{options.stream}" LIMIT 100'
+    sql = options.sql or f'SELECT * FROM "{options.stream}" LIMIT 100'  # noqa: S608  # the lake takes it as it takes any
     try:
         ask(connect(options), sql, start=options.start, end=options.end)
     except Failed as error:
