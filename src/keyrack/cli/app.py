@@ -19,6 +19,7 @@ from keyrack.cli.pepper import app as pepper
 from keyrack.cli.secrets import app as secrets
 from keyrack.cli.sessions import app as sessions
 from keyrack.cli.start import init, serve
+from keyrack.cli.store import app as store
 from keyrack.cli.tenants import app as tenants
 from keyrack.cli.verify import verify
 from keyrack.core.errors import KeyrackError
@@ -46,6 +47,7 @@ for name, group in {
     "pepper": pepper,
     "secrets": secrets,
     "sessions": sessions,
+    "store": store,
 }.items():
     app.add_typer(group, name=name)
 

@@ -37,6 +37,12 @@ class Metrics:
             ["outcome"],
             registry=self._registry,
         )
+        self._polls = Counter(
+            "keyrack_polls",
+            "Polls of the store, by whether they `confirmed` the replica or `failed` to.",
+            ["outcome"],
+            registry=self._registry,
+        )
         self._age = self._gauge("keyrack_replica_age_seconds", "Since the replica was last confirmed.", "max")
         self._held = self._gauge("keyrack_replica_keys", "Keys that the replica holds.", "max")
         self._keys = self._gauge("keyrack_keys", "Keys in the store.", "max")
@@ -55,6 +61,7 @@ class Metrics:
         self._take_over(self._uncounted, self._verifier.uncounted)
         self._take_over(self._reads, self._verifier.lookups.totals)
         follower = self._verifier.follower
+        self._take_over(self._polls, follower.polls)
         self._age.set(follower.age())
         self._held.set(len(follower.replica))
         self._keys.set(follower.replica.in_all)

@@ -11,6 +11,7 @@ import hashlib
 import json
 import threading
 import time
+from collections import Counter
 from functools import partial
 
 from keyrack.core.errors import KeyrackError, StoreMoved, Tampered, Unavailable
@@ -66,6 +67,8 @@ class Follower:
         """When the last poll that confirmed the replica was sent, by `steady`."""
         self.trouble: str | None = None
         """One sentence on why the replica is not confirmed, for operators."""
+        self.polls: Counter[str] = Counter()
+        """How many polls `confirmed` the replica and how many `failed` to, since the start."""
 
     def load(self) -> None:
         """Read the whole store and check it. Raises Unavailable, Tampered or ConfigurationError."""
@@ -84,6 +87,7 @@ class Follower:
                 self.trouble = error.detail
             else:
                 self.confirmed_at, self.trouble = min(sent, self.announced_at), None
+            self.polls["confirmed" if self.trouble is None else "failed"] += 1
             return self.trouble is None
 
     def leave_unconfirmed(self, why: str | None) -> None:
