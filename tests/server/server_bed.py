@@ -22,7 +22,7 @@ OPERATOR = Authority.operator("init")
 
 @dataclass(frozen=True)
 class Founded:
-    """A store in a file, with its root key."""
+    """A store, with its root key."""
 
     url: str
     root: str
@@ -34,8 +34,12 @@ class Founded:
 
 
 def make_store(folder: Path, *, max_stale: float | None = None) -> Founded:
-    """A new store, as `keyrack init` makes it."""
-    url = f"sqlite:///{folder / 'keyrack.db'}"
+    """A new store in a file, as `keyrack init` makes it."""
+    return found_store(f"sqlite:///{folder / 'keyrack.db'}", max_stale=max_stale)
+
+
+def found_store(url: str, *, max_stale: float | None = None) -> Founded:
+    """A new store at this URL, likewise."""
     stores = open_stores(url, peppers=PEPPERS, create=True)
     try:
         found(stores, max_stale=max_stale)
