@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 from engine_bed import other
-from server_bed import House
+from server.server_bed import House
 
 from keyrack import Client, Limit, Reason, Tenant, Wish
 from keyrack.client import KeyView, NewKey
@@ -86,6 +86,7 @@ def called(house: House, client: Client) -> Iterator[Callable[[], Any]]:
     yield lambda: client.report_uses(
         [{"key_id": key.key.id, "version": 1, "uses": 1, "first_seconds_ago": 0, "last_seconds_ago": 0}]
     )
+    yield lambda: client.leave_feed("abcd1234")
     yield from (lambda: client.verify(str(key.secret)), lambda: client.verify_batch([{"key": "x"}]))
     yield from (lambda: client.prove(str(key.secret)), lambda: client.get(key.key.id))
     yield from (lambda: client.update(key.key.id, {"name": "x"}), lambda: client.disable(key.key.id))

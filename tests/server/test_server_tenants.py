@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import httpx
@@ -228,3 +229,29 @@ def test_only_holders_of_tenants_manage_do_any_of_this(
     assert answer.json()["details"]["missing_scopes"] == ["tenants:manage"]
     assert problem(house.caller()(method, f"/v1/tenants{path}")) == (401, "missing_credentials")
     assert house.head() == before
+
+
+def test_an_export_is_all_of_one_tenant_and_nothing_of_another(house: House, acme: dict[str, Any]) -> None:
+    own = house.root("POST", "/v1/keys", {"name": "of acme", "tenant": "acme", "scopes": ["a:b"]}).json()
+    other = house.root("POST", "/v1/keys", {"name": "of default", "scopes": ["a:b"]}).json()
+    answer = house.root("GET", "/v1/tenants/acme/export")
+    assert answer.headers["content-type"].startswith("application/x-ndjson")
+    lines = [json.loads(line) for line in answer.text.splitlines()]
+    kinds = [line["kind"] for line in lines]
+    assert (kinds[0], kinds[-1]) == ("tenant", "end")
+    assert lines[-1] == {"kind": "end", "tenants": 1, "keys": 1, "events": kinds.count("event")}
+    assert [line["key"]["id"] for line in lines if line["kind"] == "key"] == [own["key"]["id"]]
+    assert {line["event"]["tenant"] for line in lines if line["kind"] == "event"} == {"acme"}
+    assert other["key"]["id"] not in answer.text
+    assert own["secret"] not in answer.text
+
+
+def test_an_export_of_nothing_is_not_found(house: House) -> None:
+    assert problem(house.root("GET", "/v1/tenants/nobody/export")) == (404, "not_found")
+
+
+@pytest.mark.parametrize("lacking", ["tenants:manage", "keys:read", "audit:read"])
+def test_whoever_exports_may_read_each_part_of_it(house: House, acme: dict[str, Any], lacking: str) -> None:
+    held = sorted({"tenants:manage", "keys:read", "audit:read"} - {lacking})
+    answer = house.holder(*held)("GET", "/v1/tenants/acme/export")
+    assert problem(answer) == (403, "insufficient_scope")

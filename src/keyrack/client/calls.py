@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import threading
 from collections.abc import Callable, Mapping
@@ -20,6 +21,7 @@ FIRST_PAUSE_SECONDS = 0.1
 MAX_PAUSE_SECONDS = 2.0
 MAX_CONNECTIONS = 20
 URL = "url"
+LINES = "application/x-ndjson"
 
 Query = Mapping[str, str | int | float | None]
 Pause = Callable[[float], object]
@@ -73,7 +75,10 @@ class Calls:
         )
 
     def __call__(self, call: Call) -> Any:
-        """The JSON of the answer, a list of it line by line; None where there is no body. Raises KeyrackError, of one class a code."""
+        """The JSON of the answer, a list where it has one a line; None where there is no body.
+
+        Raises KeyrackError, of one class a code.
+        """
         tried = 0
         while True:
             outcome = self._attempt(call)

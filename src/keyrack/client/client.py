@@ -194,6 +194,10 @@ class Client:
         )
         return page
 
+    def leave_feed(self, node: str) -> None:
+        """Have no revocation wait for this node any more."""
+        self._call("DELETE", f"/v1/feed/{quote(node, safe='')}", again=True)
+
     # Tenants
 
     def create_tenant(self, tenant_id: str, **given: Any) -> Tenant:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from keyrack import exporting
 from keyrack.core.model import Access
 from keyrack.guards import LATER, OPEN, Row
 
@@ -34,6 +35,7 @@ ROWS: tuple[Row, ...] = (
     Row("GET", "/v1/tenants/{tenant_id}", _TENANTS),
     Row("PATCH", "/v1/tenants/{tenant_id}", _TENANTS),
     Row("DELETE", "/v1/tenants/{tenant_id}", _TENANTS),
+    Row("GET", "/v1/tenants/{tenant_id}/export", Access(exporting.NEEDS)),
     Row("POST", "/v1/tenants/{tenant_id}/suspend", _TENANTS),
     Row("POST", "/v1/tenants/{tenant_id}/resume", _TENANTS),
     Row("GET", "/v1/events", _AUDIT),
@@ -43,6 +45,7 @@ ROWS: tuple[Row, ...] = (
     Row("POST", "/v1/sessions", LATER),
     Row("GET", "/.well-known/jwks.json", OPEN),
     Row("GET", "/v1/feed", _VERIFY),
+    Row("DELETE", "/v1/feed/{node}", _VERIFY),
     Row("POST", "/v1/prove", _VERIFY),
     Row("POST", "/v1/usage", _VERIFY),
     Row("POST", "/v1/verify", _VERIFY),

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import json
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Path, Query, Response
+from fastapi.responses import StreamingResponse
 
 from keyrack.core.model import Tenant
+from keyrack.exporting import export
 from keyrack.presenting import page_json, tenant_json
 from keyrack.server.bodies import TENANT_ID, NoBody, Paging, ServiceBody, TenantBody, TenantPatchBody
 from keyrack.server.dependencies import By, Engine, IfMatch
 from keyrack.server.views import Page, TenantView
 from keyrack.stores.protocols import Kind, Listing
+
+
+class ExportResponse(StreamingResponse):
+    """Lines that are written as they are read."""
+
+    media_type = "application/x-ndjson"
+
 
 router = APIRouter(prefix="/v1/tenants", tags=["tenants"])
 TenantId = Annotated[str, Path(json_schema_extra={"pattern": f"^{TENANT_ID}$"})]
@@ -76,6 +86,13 @@ def resume(
     """Undo a suspension."""
     resumed = engine.tenants.resume(tenant_id, wish.service, by=by, reason=wish.reason)
     return _shown(resumed, response)
+
+
+@router.get("/{tenant_id}/export", response_class=ExportResponse, summary="Export a tenant")
+def export_tenant(tenant_id: TenantId, by: By, engine: Engine) -> ExportResponse:
+    """All that is known of it, a JSON object a line; without the last, an `end`, it was cut off."""
+    lines = export(engine.stores, tenant_id, by=by)
+    return ExportResponse(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
 
 
 def _shown(tenant: Tenant, response: Response) -> dict[str, Any]:

@@ -1,0 +1,71 @@
+"""All that a store knows of one tenant, as JSON objects of the HTTP API: no secret and no digest among it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from keyrack.core.authority import Authority
+from keyrack.core.events import open_known
+from keyrack.presenting import event_json, key_json, refusal_json, tenant_json
+from keyrack.stores.opened import Stores
+from keyrack.stores.protocols import Excerpt, Kind, Listing
+from keyrack.stores.sealing import open_key
+from keyrack.tenancy import Tenants
+
+PAGE = 500
+NEEDS = ("tenants:manage", "keys:read", "audit:read")
+
+Line = dict[str, Any]
+
+
+def export(stores: Stores, tenant_id: str, *, by: Authority) -> Iterator[Line]:
+    """The tenant, its keys, its events and its refusals, each as `{"kind": …, …}`, and an `end` that counts.
+
+    What has no `end` was cut off. Raises NotFound and NotHeld at once, and Unavailable on the way.
+    """
+    for scope in NEEDS:
+        by.require(scope)
+    tenant = Tenants(stores).get(tenant_id, by=by)
+    return _counted(_lines(stores, tenant_json(tenant)))
+
+
+def _counted(lines: Iterator[Line]) -> Iterator[Line]:
+    counts = Counter[str]()
+    for line in lines:
+        counts[f"{line['kind']}s"] += 1
+        yield line
+    yield {"kind": "end", **counts}
+
+
+def _lines(stores: Stores, tenant: Line) -> Iterator[Line]:
+    yield {"kind": "tenant", "tenant": tenant}
+    yield from ({"kind": "key", "key": key} for key in _keys(stores, tenant["id"]))
+    yield from ({"kind": "event", "event": event} for event in _events(stores, tenant["id"]))
+    yield from ({"kind": "denial", "denial": denial} for denial in _denials(stores, tenant["id"]))
+
+
+def _keys(stores: Stores, tenant_id: str) -> Iterator[Line]:
+    listing = Listing(Kind.KEY, most=PAGE, tenant=tenant_id)
+    while page := stores.keys.records(listing):
+        uses = stores.journal.uses([record.id for record in page])
+        now = datetime.fromtimestamp(stores.clock(), UTC)
+        yield from (key_json(open_key(record, stores.peppers), uses, now) for record in page)
+        listing = replace(listing, after=page[-1].serial)
+
+
+def _events(stores: Stores, tenant_id: str) -> Iterator[Line]:
+    excerpt = Excerpt(most=PAGE, tenant=tenant_id)
+    while page := stores.keys.entries(excerpt):
+        yield from (event_json(open_known(entry, stores.peppers)[0]) for entry in page)
+        excerpt = replace(excerpt, after=page[-1].number)
+
+
+def _denials(stores: Stores, tenant_id: str) -> Iterator[Line]:
+    after = 0
+    while page := stores.journal.refusals(after=after, most=PAGE, tenant=tenant_id):
+        yield from (refusal_json(refusal) for _, refusal in page)
+        after = page[-1][0]
