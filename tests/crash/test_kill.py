@@ -6,16 +6,18 @@ is opened as any process would open it and compared with what callers had been t
 
 from __future__ import annotations
 
+import itertools
 import json
 import multiprocessing
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
 from crash_writer import Ack, write
+from servers.postgresql import PostgresServer
 
 from keyrack import Access, Denied, Reason, Verifier
 from keyrack.core.events import EMPTY, Event, open_entry
@@ -24,12 +26,21 @@ from keyrack.stores.protocols import Excerpt
 from keyrack.stores.urls import open_stores
 from keyrack.testing import PEPPERS
 
-KILLS = 60
+KILLS = {"sqlite": 60, "postgresql": 16}
+"""How often; in PostgreSQL a process that is killed leaves no file of its own half written."""
 LONGEST_SECONDS = 0.2
+LONGEST_TO_MAKE = {"sqlite": 0.12, "postgresql": 0.3}
 
 # Children are forked from a process of one thread that has imported everything once.
 forked = multiprocessing.get_context("forkserver")
-forked.set_forkserver_preload(["crash_writer", "keyrack.stores.sql.sqlite", "keyrack.stores.sql.sqlite_journal"])
+forked.set_forkserver_preload(
+    [
+        "crash_writer",
+        "keyrack.stores.sql.sqlite",
+        "keyrack.stores.sql.sqlite_journal",
+        "keyrack.stores.sql.postgres",
+    ]
+)
 
 
 class Writer:
@@ -57,29 +68,42 @@ class Writer:
                 self.acks.append(self._reading.recv())
 
 
+NewUrl = Callable[[], str]
+"""The URL of a place where there is no store yet."""
+
+
+@pytest.fixture(params=KILLS)
+def store(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
 @pytest.fixture
-def url(tmp_path: Path) -> str:
-    url = f"sqlite:///{tmp_path / 'keys.db'}"
-    Verifier.open(url, peppers=PEPPERS, create=True).close()
-    return url
+def new_url(store: str, request: pytest.FixtureRequest, tmp_path: Path) -> NewUrl:
+    if store == "postgresql":
+        server: PostgresServer = request.getfixturevalue("postgresql")
+        return server.new_url
+    numbers = itertools.count()
+    return lambda: f"sqlite:///{tmp_path / f'keys-{next(numbers)}.db'}"
 
 
-def test_a_killed_writer_loses_nothing_that_was_acknowledged(url: str) -> None:
+def test_a_killed_writer_loses_nothing_that_was_acknowledged(store: str, new_url: NewUrl) -> None:
+    url, kills = new_url(), KILLS[store]
+    make(url)
     chosen = random.Random()
     told: list[Ack] = []
     survivor = Writer(url, seed=0)
-    for kill in range(1, KILLS + 1):
-        if kill < KILLS // 2:
+    for kill in range(1, kills + 1):
+        if kill < kills // 2:
             survivor.runs_for(LONGEST_SECONDS / 10)
-        elif kill == KILLS // 2:
+        elif kill == kills // 2:
             survivor.kill()
         writer = Writer(url, seed=kill)
         writer.runs_for(chosen.uniform(0, LONGEST_SECONDS))
         writer.kill()
         told += writer.acks
-        if kill % 8 == 0 or kill > KILLS - 4:
+        if kill % 8 == 0 or kill > kills - 4:
             check(url, [*told, *survivor.acks])
-    assert check(url, told + survivor.acks) >= len(told) > KILLS
+    assert check(url, told + survivor.acks) >= len(told) > kills
 
 
 def check(url: str, told: list[Ack]) -> int:
@@ -120,18 +144,18 @@ def as_of_now(stores: Stores) -> tuple[int, dict[str, int]]:
 
 
 def test_a_writer_that_is_killed_while_it_makes_the_store_leaves_one_that_can_be_opened(
-    tmp_path: Path,
+    store: str, new_url: NewUrl
 ) -> None:
     """The first of all: creating the file, its tables and its first events."""
     chosen = random.Random()
-    for kill in range(15):
-        url = f"sqlite:///{tmp_path / f'keys-{kill}.db'}"
+    for _ in range(KILLS[store] // 4):
+        url = new_url()
         process = forked.Process(target=make, args=(url,), daemon=True)
         process.start()
-        process.join(chosen.uniform(0, 0.12))
+        process.join(chosen.uniform(0, LONGEST_TO_MAKE[store]))
         process.kill()
         process.join()
-        Verifier.open(url, peppers=PEPPERS, create=True).close()
+        make(url)
         with closing(open_stores(url, peppers=PEPPERS)) as stores:
             assert [event.kind.value for _, event in walked(stores)] == ["store.created", "tenant.created"]
 
