@@ -79,13 +79,14 @@ def opened(
     clock: FixedClock | None = None,
     **options: Any,
 ) -> Iterator[Bed]:
-    """An engine on a new store of that kind, or on the SQLite file that is in the folder already."""
+    """An engine on a new store of that kind, on the SQLite file that is in the folder already, or on the
+    one at a URL."""
     made = folder or Path(tempfile.mkdtemp(prefix="keyrack-"))
     clock = clock or FixedClock()
-    url = "memory:" if store == "memory" else f"sqlite:///{made / 'keys.db'}"
+    urls = {"memory": "memory:", "sqlite": f"sqlite:///{made / 'keys.db'}"}
     try:
         with Verifier.open(
-            url, peppers=peppers, policy=policy, create=True, clock=clock, **options
+            urls.get(store, store), peppers=peppers, policy=policy, create=True, clock=clock, **options
         ) as verifier:
             yield Bed(verifier, clock, made)
     finally:

@@ -6,7 +6,7 @@ import multiprocessing
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -46,11 +46,15 @@ def walked(bed: Bed) -> Head:
     return head
 
 
-@contextmanager
-def nodes(folder: Path, count: int) -> Iterator[list[Bed]]:
-    """So many Verifiers on one SQLite file, each as a process of its own would be."""
-    with ExitStack() as stack:
-        yield [stack.enter_context(opened("sqlite", folder=folder)) for _ in range(count)]
+OpenNode = Callable[[], AbstractContextManager[Bed]]
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def open_node(request: pytest.FixtureRequest, tmp_path: Path) -> OpenNode:
+    """Opens one Verifier more on the one store of a test, as a process of its own would."""
+    if request.param == "sqlite":
+        return partial(opened, "sqlite", folder=tmp_path)
+    return partial(opened, request.getfixturevalue("postgresql_url"))
 
 
 def test_of_two_rotations_at_once_one_wins_and_both_secrets_are_known(bed: Bed) -> None:
@@ -115,8 +119,9 @@ def passed_late(bed: Bed, ending: str) -> list[str]:
     return late
 
 
-def test_once_a_waiting_revocation_has_returned_no_node_passes_the_key(tmp_path: Path) -> None:
-    with nodes(tmp_path, 3) as (here, *others):
+def test_once_a_waiting_revocation_has_returned_no_node_passes_the_key(open_node: OpenNode) -> None:
+    with ExitStack() as stack:
+        here, *others = [stack.enter_context(open_node()) for _ in range(3)]
         for _ in range(5):
             minted, text = here.mint("a:b")
             for other in others:
@@ -126,14 +131,14 @@ def test_once_a_waiting_revocation_has_returned_no_node_passes_the_key(tmp_path:
             assert [node.verdict(text) for node in (here, *others)] == ["revoked"] * 3
 
 
-def test_a_hundred_mints_at_once_are_all_durable_and_chained(tmp_path: Path) -> None:
-    with opened("sqlite", folder=tmp_path) as bed:
+def test_a_hundred_mints_at_once_are_all_durable_and_chained(open_node: OpenNode) -> None:
+    with open_node() as bed:
         before = walked(bed).number
         texts: list[str] = []
         at_once([lambda: texts.append(bed.mint("a:b")[1])] * 100)
         assert len(set(texts)) == 100
         assert walked(bed).number == before + 100
-    with opened("sqlite", folder=tmp_path) as again:
+    with open_node() as again:
         assert [again.verdict(text, "a:b") for text in texts] == ["ok"] * 100
 
 
@@ -164,9 +169,9 @@ def work(url: str, start: object, key_id: str, report: object) -> None:
     stores.close()
 
 
-def test_several_processes_write_one_store(tmp_path: Path) -> None:
+def test_several_processes_write_one_store(open_node: OpenNode) -> None:
     count = 4
-    with opened("sqlite", folder=tmp_path) as bed:
+    with open_node() as bed:
         minted, _ = bed.mint("a:b")
         start, reports = spawned.Barrier(count), spawned.Queue()
         arguments = (bed.stores.url, start, minted.key.id, reports)
@@ -183,7 +188,7 @@ def test_several_processes_write_one_store(tmp_path: Path) -> None:
         codes = Counter(code for report in found for code in report[2])
         assert codes == {None: 4, "version_limit": count * 3 - 4}
         assert walked(bed).number == bed.verifier.follower.replica.head.number
-    with opened("sqlite", folder=tmp_path) as again:
+    with open_node() as again:
         assert {again.verdict(text) for text in texts} == {"ok"}
 
 
