@@ -179,7 +179,9 @@ def test_metrics_count_decisions_by_outcome(root: Caller) -> None:
     root.verify("x")
     eventually(lambda: counted() == before + 1)
     names = {"keyrack_replica_age_seconds", "keyrack_replica_keys", "keyrack_log_number", "keyrack_ready"}
-    assert names <= set(re.findall(r"^(\w+) ", root("GET", "/metrics").text, re.MULTILINE))
+    text = root("GET", "/metrics").text
+    assert names <= set(re.findall(r"^(\w+) ", text, re.MULTILINE))
+    assert 'keyrack_polls_total{outcome="confirmed"}' in text
 
 
 @pytest.mark.parametrize("path", ["/livez", "/docs", "/openapi.json", "/v1/me", "/v1/keys"])

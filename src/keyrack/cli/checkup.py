@@ -181,6 +181,8 @@ def _clock(stores: Stores) -> str:
 
 
 def _nodes(stores: Stores, follower: Follower) -> str:
+    if not stores.journal.registers:
+        return "this store registers none, so whoever waits for a change waits for all of max_stale"
     nodes = sorted(stores.journal.nodes(), key=lambda node: node.renewed_at)
     return "; ".join(_node(node, stores, follower) for node in nodes) or "none is running"
 
