@@ -49,7 +49,8 @@ class SessionProofs:
         claimed = known.claimed if known else read(text)
         if claimed is None:
             return None
-        key, version = replica.signing_keys.get(claimed.kid), version_of(claimed.session, replica)
+        key = replica.signing_keys.get(claimed.kid)
+        version = None if key is None else version_of(claimed.session, replica)
         if key is None or version is None:
             return _UNKNOWN
         if known and known.key is key and known.version is version:
