@@ -24,8 +24,8 @@ _SPREAD = 0x5BD1E995
 class CuckooFilter:
     """A set that keeps tags in the place of things. Beyond the `expected` ones it grows by a quarter.
 
-    Things are told apart by Python's own hash, which differs from process to process: nobody outside
-    knows which of them look alike.
+    Things are told apart by Python's own hash. That of a text differs from process to process, so nobody
+    outside knows which of them look alike; of numbers only such belong here as nobody can choose.
     """
 
     def __init__(self, expected: int = 0):
