@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from anyio.from_thread import BlockingPortal, start_blocking_portal
-
-sys.path.append(str(Path(__file__).parents[1] / "server"))
-
-from server_bed import House, Inside
+from server.server_bed import House, Inside
 
 from keyrack import Client
 

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
 import httpx
 from anyio.from_thread import BlockingPortal
+from server.server_bed import House, Inside
 
 from keyrack import Access, Denied, Policy
 from keyrack.client import Client
 from keyrack.remote.verifier import RemoteVerifier
-
-sys.path.append(str(Path(__file__).parents[1] / "server"))
-
-from server_bed import House, Inside
 
 URL = "http://localhost"
 
@@ -51,10 +46,10 @@ class Remote:
     def __init__(self, house: House, wire: Wire, key: str, **options: Any):
         self.wire = wire
         self.verifier = RemoteVerifier(
-            lambda: Client(URL, key=key, transport=wire, retries=0), clock=house.clock, **options
+            lambda retries: Client(URL, key=key, transport=wire, retries=0), clock=house.clock, **options
         )
         # Nothing that changes shall wait for who follows only when told to.
-        self.verifier.following._node = None
+        self.verifier.following.node = None
 
     def follow(self) -> bool:
         return self.verifier.following.follow()

@@ -139,7 +139,11 @@ def loaded_schema(running: Running, stage: Stage) -> Any:
     @schema.hook
     def map_case(context: Any, case: Any) -> Any:
         for name, value in (case.path_parameters or {}).items():
-            case.path_parameters[name] = stage.stand_in(name, value, case.operation.path)
+            if name in IDS:
+                case.path_parameters[name] = stage.stand_in(name, value, case.operation.path)
+        # How long an answer waits changes nothing about it, but for the time that the tests take.
+        if (case.query or {}).get("wait") in (30, 30.0):
+            case.query["wait"] = 0.1
         # The coverage phase draws no quotes, and takes 0 for what this header's pattern allows.
         if (case.headers or {}).get("if-match") == "0":
             case.headers["if-match"] = '"0"'

@@ -41,7 +41,6 @@ class Following:
         self._known = known
         self._max_stale_here = FOREVER if max_stale is None else max_stale
         self._system_clock = clock
-        self._node = secrets.token_hex(8)
         self._after: int | None = None
         self._hash: str | None = None
         self._offset = 0.0
@@ -49,6 +48,8 @@ class Following:
         self._telling = Telling("the server is not followed")
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._run, name="keyrack-remote", daemon=True)
+        self.node: str | None = secrets.token_hex(8)
+        """By what the server knows this node, so that a revocation which waits, waits for it."""
         self.max_stale = self._max_stale_here
         """Seconds; the store's own, or less where this node was told less."""
         self.confirmed_at = NEVER
@@ -73,6 +74,8 @@ class Following:
         """Decide nothing any more; the thread ends, and closes its connection, with its next answer."""
         self._ending.set()
         self._doubt = Reason.STORE_DOWN
+        if self.node is not None:
+            self._leave(self.node)
         if not self._thread.ident:
             self._client.close()
 
@@ -106,6 +109,12 @@ class Following:
             self._doubt, self.trouble = None, None
         return self.trouble is None
 
+    def _leave(self, node: str) -> None:
+        try:
+            self._client.leave_feed(node)
+        except KeyrackError as error:
+            log.warning("the server could not be told that this node leaves: %s", error.detail)
+
     def _run(self) -> None:
         try:
             while not self._ending.is_set():
@@ -127,7 +136,7 @@ class Following:
 
     def _hear(self, *, wait: float) -> None:
         sent = steady()
-        page = self._client.feed(after=self._after, hash=self._hash, wait=wait, node=self._node)
+        page = self._client.feed(after=self._after, hash=self._hash, wait=wait, node=self.node)
         if page["reset"]:
             log.warning("the server's log is another one; what was proved is asked for again")
             self._known.forget(page["number"])

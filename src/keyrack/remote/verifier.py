@@ -51,19 +51,20 @@ class Identified(Allowed):
 class RemoteVerifier:
     """Decides as a Verifier does. Open one for each process, share it between threads, and close it.
 
-    `connect` makes a client of the server; the verifier closes those that it made.
+    `connect` makes a client of the server that tries so many times again; what it made is closed here.
     """
 
     def __init__(
-        self, connect: Callable[[], Client], *, max_stale: float | None = None, clock: Clock = time.time
+        self, connect: Callable[[int], Client], *, max_stale: float | None = None, clock: Clock = time.time
     ):
         self.known = Known()
         self.notebook = Notebook()
-        self.following = Following(connect(), self.known, max_stale=max_stale, clock=clock)
+        # Following goes on by itself, and use that is reported again would count twice.
+        self.following = Following(connect(0), self.known, max_stale=max_stale, clock=clock)
         self.clock = self.following.now
-        self._client = connect()
+        self._client = connect(1)
         self._prover = Prover(self._client, self.known, lambda: self.following.foreign)
-        self._reports = Reports(connect(), self.notebook, self.clock)
+        self._reports = Reports(connect(0), self.notebook, self.clock)
         self._room = threading.BoundedSemaphore(MAX_CALLS)
         self._limits = Spender(MemoryCounters(), Policy())
 
@@ -211,17 +212,17 @@ class RemoteVerifier:
 
 
 def open_remote(
-    url: str, *, key: str | None, max_stale: float | None = None, clock: Clock = time.time, **options: Any
+    url: str, *, key: str | None, max_stale: float | None = None, clock: Clock = time.time
 ) -> RemoteVerifier:
     """A verifier on the server at this URL, which is asked with `key`, or with KEYRACK_KEY.
 
-    Raises ConfigurationError and Unavailable. `options` are those of keyrack.Client.
+    Raises ConfigurationError and Unavailable.
     """
     key = key or os.environ.get(KEY)
     if not key:
         raise ConfigurationError(KEY, "is missing; the server asks for a key that holds keys:verify.")
     verifier = RemoteVerifier(
-        lambda: Client(url, key=key, **{"timeout": TIMEOUT_SECONDS, "retries": 1, **options}),
+        lambda retries: Client(url, key=key, timeout=TIMEOUT_SECONDS, retries=retries),
         max_stale=max_stale,
         clock=clock,
     )

@@ -61,13 +61,16 @@ def page(verifier: Verifier, query: FeedQuery, *, waited: float, within: str | N
     }
 
 
-def renew(verifier: Verifier, node_id: str, after: int | None) -> None:
+def renew(verifier: Verifier, node_id: str, after: int | None, *, again: bool = False) -> None:
     """Say in the journal that a remote node lives, so that a change which waits, waits for it.
 
-    Those whose word is too old for any decision are dropped, and there is room for so many only.
+    Those whose word is too old for any decision are dropped, and there is room for so many only. Raises
+    Unavailable for one that is renewed `again` and has left since.
     """
     journal, now = verifier.stores.journal, steady()
     known = {node.id: node for node in journal.nodes() if node.id.startswith(REMOTE)}
+    if again and node_id not in known:
+        raise Unavailable("This node has left.")
     if node_id not in known:
         gone = now - verifier.follower.max_stale_anywhere
         for node in known.values():

@@ -10,6 +10,7 @@ from keyrack.core.credential import MAX_LENGTH
 from keyrack.server.bodies import Body, Time
 from keyrack.server.views import KeyView
 
+NODE = "[0-9a-z]{8,32}"
 MAX_WAIT_SECONDS = 30
 MAX_PAGE = 1000
 MAX_USES = 400
@@ -35,7 +36,7 @@ class FeedQuery(BaseModel):
     node: Annotated[
         str | None,
         Field(
-            pattern="^[0-9a-z]{8,32}$",
+            pattern=f"^{NODE}$",
             description="Who follows: what it drew for itself. A revocation that waits then waits for it.",
         ),
     ] = None

@@ -7,7 +7,7 @@ import hashlib
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Path, Query, Request, Response
 
 from keyrack.core import fields
 from keyrack.core.authority import Authority
@@ -18,6 +18,7 @@ from keyrack.server import feed as feeds
 from keyrack.server.dependencies import By
 from keyrack.server.questions import answer_json
 from keyrack.server.remote_bodies import (
+    NODE,
     FeedQuery,
     FeedView,
     ProofView,
@@ -33,6 +34,7 @@ from keyrack.stores.sealing import open_key
 from keyrack.verifier import Verifier
 
 ANY_TENANT = "tenants:verify"
+Node = Annotated[str, Path(description="What it drew.", json_schema_extra={"pattern": f"^{NODE}$"})]
 router = APIRouter(prefix="/v1", tags=["verify"])
 
 
@@ -40,8 +42,17 @@ router = APIRouter(prefix="/v1", tags=["verify"])
 async def feed(request: Request, by: By, query: Annotated[FeedQuery, Query()]) -> dict[str, Any]:
     """Ids and numbers only, of the caller's own tenant unless it holds `tenants:verify`. Holds no thread."""
     verifier: Verifier = request.app.state.verifier
+    # A change waits until its followers say that they have passed it, so that is known at once …
+    await asyncio.to_thread(_renew, verifier, by, query)
     waited = await feeds.wait_for_news(verifier, query)
     return await asyncio.to_thread(_page, verifier, by, query, waited)
+
+
+@router.delete("/feed/{node}", status_code=204, response_class=Response, summary="Follow no more")
+def leave(request: Request, by: By, node: Node) -> None:
+    """No revocation waits for this node any more. Idempotent."""
+    verifier: Verifier = request.app.state.verifier
+    verifier.stores.journal.retire(_node_id(by, node))
 
 
 @router.post("/prove", response_model=ProofView, summary="Prove a key, to decide on it elsewhere")
@@ -70,10 +81,14 @@ def usage(request: Request, by: By, body: UsageBody) -> dict[str, Any]:
 
 
 def _page(verifier: Verifier, by: Authority, query: FeedQuery, waited: float) -> dict[str, Any]:
-    found = feeds.page(verifier, query, waited=waited, within=_reach(by))
-    if query.node is not None and not found["reset"]:
-        feeds.renew(verifier, _node_id(by, query.node), query.after)
-    return found
+    # … and until then for max_stale from now, which is when this answer makes them certain.
+    _renew(verifier, by, query, again=True)
+    return feeds.page(verifier, query, waited=waited, within=_reach(by))
+
+
+def _renew(verifier: Verifier, by: Authority, query: FeedQuery, *, again: bool = False) -> None:
+    if query.node is not None:
+        feeds.renew(verifier, _node_id(by, query.node), query.after, again=again)
 
 
 def _node_id(by: Authority, node: str) -> str:
