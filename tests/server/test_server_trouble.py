@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -165,19 +166,27 @@ def uses(founded: Founded, key_id: str) -> int:
         stores.close()
 
 
-def test_a_disk_that_is_full(running: Running, root: Caller, store: Path) -> None:
-    """Stood in for by a trigger that fails like one, since filling a real disk needs to be root."""
+@contextmanager
+def full_disk(running: Running) -> Iterator[None]:
+    """No file of the server grows any more: it writes into what it has, and then fails as on a full disk."""
+    soft, hard = resource.prlimit(running.process.pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(running.process.pid, resource.RLIMIT_FSIZE, (0, hard))
+    try:
+        yield
+    finally:
+        resource.prlimit(running.process.pid, resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_disk_that_is_full(running: Running, root: Caller) -> None:
+    """A node that cannot write that it lives decides nothing in the end, as one whose journal is locked."""
     key = root.mint("logs:read")
-    with closing(sqlite3.connect(store, isolation_level=None)) as other:
-        other.execute(
-            "CREATE TRIGGER full BEFORE INSERT ON log BEGIN SELECT RAISE(ABORT, 'disk is full'); END"
-        )
-    assert problem(root("POST", "/v1/keys", {"name": "k"})) == UNAVAILABLE
-    assert problem(root("POST", f"/v1/keys/{key['id']}/revoke")) == UNAVAILABLE
-    assert root.verify(key["secret"])["valid"] is True
-    with closing(sqlite3.connect(store, isolation_level=None)) as other:
-        other.execute("DROP TRIGGER full")
-    assert root("POST", f"/v1/keys/{key['id']}/revoke").status_code == 200
+    with full_disk(running):
+        assert root.verify(key["secret"])["valid"] is True
+        for path in ("/v1/keys", f"/v1/keys/{key['id']}/rotation", f"/v1/keys/{key['id']}/revoke"):
+            assert problem(root("POST", path, {"name": "k"} if path == "/v1/keys" else None)) == UNAVAILABLE
+        every_call_is_refused(running, root, key["secret"])
+    eventually(lambda: is_ready(running), within=5)
+    assert root("POST", f"/v1/keys/{key['id']}/revoke").json()["status"] == "revoked"
 
 
 def test_a_journal_that_cannot_be_written(running: Running, root: Caller, store: Path) -> None:
