@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import sqlite3
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,6 +22,7 @@ from keyrack import Access, Denied, Limit, Unavailable, Verifier, Wish
 from keyrack.core.credential import write
 from keyrack.core.errors import KeyrackError
 from keyrack.server.readiness import readiness
+from keyrack.stores.sql import sqlite
 from keyrack.testing import PEPPERS
 
 UNKNOWN = write("kr", "live", "0" * 12, "A" * 32)
@@ -139,6 +144,57 @@ def test_a_node_goes_on_by_itself_when_its_store_is_back(kind: str, tmp_path: Pa
             node.changes()[what]()
         assert node.verdict(node.known) == "revoked"
         node.verifier.close()
+
+
+class TestStoreLocked:
+    """Another process holds the SQLite file's write lock: readers do not notice, writers wait for a while."""
+
+    @pytest.fixture
+    def node(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Node]:
+        monkeypatch.setattr(sqlite, "BUSY_SECONDS", 0.1)
+        with outage("sqlite", tmp_path) as store:
+            made = well(store)
+            with closing(sqlite3.connect(tmp_path / "keys.db", isolation_level=None)) as other:
+                other.execute("BEGIN IMMEDIATE")
+                yield made
+            made.verifier.close()
+
+    def test_decisions_are_made_and_confirmed(self, node: Node) -> None:
+        texts = (node.known, node.limited, UNKNOWN)
+        assert [node.verdict(text) for text in texts] == ["ok", "ok", "unknown"]
+        assert node.verifier.follower.poll()
+
+    @pytest.mark.parametrize("what", ["mint", "rotate", "revoke", "revoke and wait"])
+    def test_no_change_is_acknowledged(self, node: Node, what: str) -> None:
+        with pytest.raises(Unavailable):
+            node.changes()[what]()
+        assert node.verdict(node.known) == "ok"
+
+    def test_the_node_is_ready(self, node: Node) -> None:
+        assert readiness(node.verifier)["ready"] is True
+
+    def test_no_node_starts(self, node: Node) -> None:
+        with pytest.raises(Unavailable):
+            Verifier.open(node.store.url, peppers=PEPPERS)
+
+
+START_ON_A_FULL_DISK = """
+import resource, sys
+from keyrack import Unavailable, Verifier
+resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+try:
+    Verifier.open(sys.argv[1], peppers=sys.argv[2])
+except Unavailable as error:
+    print(error.code)
+"""
+
+
+def test_no_node_starts_on_a_full_disk(tmp_path: Path) -> None:
+    """It could not say that it lives, and nobody would wait for it."""
+    with outage("sqlite", tmp_path) as store:
+        well(store).verifier.close()
+        command = [sys.executable, "-c", START_ON_A_FULL_DISK, store.url, PEPPERS]
+        assert subprocess.run(command, check=True, capture_output=True, text=True).stdout == "unavailable\n"
 
 
 class TestCountersGone:
