@@ -7,18 +7,21 @@ where there were two, and refuses them as ambiguous. It stands in front of the g
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from examples.log_lake.errors import problem
 from examples.log_lake.firehose_attributes import Lines, read_attributes
 from examples.log_lake.operations import FIREHOSE_PATH
+from examples.log_lake.problems import InvalidRequest
 from keyrack import KeyrackError, read_json
 
 KEY = b"x-api-key"
 AUTHORIZATION = b"authorization"
 ACCESS_KEY = b"x-amz-firehose-access-key"
 MAX_ACCESS_KEY = 4096
+_UNREADABLE = problem(InvalidRequest("The common attributes cannot be read."))
 
 
 class Credentials:
@@ -29,12 +32,17 @@ class Credentials:
         self._basic = basic
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
-            headers = list(_turned(scope["headers"], basic=self._basic))
-            if scope["path"] == FIREHOSE_PATH:
-                headers += _of_firehose(scope["headers"])
-            scope = {**scope, "headers": headers}
-        await self._app(scope, receive, send)
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = list(_turned(scope["headers"], basic=self._basic))
+        if scope["path"] == FIREHOSE_PATH:
+            attributes = read_attributes(scope["headers"])
+            if attributes is None:
+                await _UNREADABLE(scope, receive, send)
+                return
+            headers += _of_firehose(scope["headers"], attributes)
+        await self._app({**scope, "headers": headers}, receive, send)
 
 
 def _turned(headers: Lines, *, basic: bool) -> Iterator[tuple[bytes, bytes]]:
@@ -44,12 +52,11 @@ def _turned(headers: Lines, *, basic: bool) -> Iterator[tuple[bytes, bytes]]:
         yield (name, value) if user is None else (KEY, user)
 
 
-def _of_firehose(headers: Lines) -> Iterator[tuple[bytes, bytes]]:
+def _of_firehose(headers: Lines, attributes: Mapping[str, str]) -> Iterator[tuple[bytes, bytes]]:
     """What a Firehose request presents in headers of its own."""
     for name, value in headers:
         if name == ACCESS_KEY and value.strip():
             yield KEY, _access_key(value)
-    attributes = read_attributes(headers) or {}
     for name in (KEY, AUTHORIZATION):
         if name.decode() in attributes:
             yield name, attributes[name.decode()].encode("latin-1", "replace")

@@ -40,14 +40,16 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(Exception, _unforeseen)
 
 
-def answer(request: Request, error: KeyrackError) -> JSONResponse:
+def problem(error: KeyrackError, request_id: str | None = None) -> JSONResponse:
     """The response for an error."""
-    named = {"request_id": request_id} if (request_id := _request_id(request)) else {}
-    headers = {
-        "Cache-Control": "no-store",
-        **({"Retry-After": RETRY_SECONDS} if error.status in (429, 503) else {}),
-    }
+    named = {"request_id": request_id} if request_id else {}
+    headers = {"Cache-Control": "no-store", **({"Retry-After": RETRY_SECONDS} if error.status == 503 else {})}
     return JSONResponse({**document(error), **named}, error.status, headers, PROBLEM_TYPE)
+
+
+def answer(request: Request, error: KeyrackError) -> JSONResponse:
+    """The response for an error of this request, which it names."""
+    return problem(error, _request_id(request))
 
 
 def _request_id(request: Request) -> str | None:

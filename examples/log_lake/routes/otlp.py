@@ -28,14 +28,21 @@ async def ingest_logs(request: Request, service: Here, key: CurrentKey) -> JSONR
     return JSONResponse({"partialSuccess": {}})
 
 
-async def ingest_metrics() -> NoReturn:
+async def ingest_metrics(request: Request, key: CurrentKey) -> NoReturn:
     """Metrics are not stored."""
+    await _permit_any(request, key)
     raise NotImplementedHere("This service stores logs; it takes no metrics.")
 
 
-async def ingest_traces() -> NoReturn:
+async def ingest_traces(request: Request, key: CurrentKey) -> NoReturn:
     """Traces are not stored."""
+    await _permit_any(request, key)
     raise NotImplementedHere("This service stores logs; it takes no traces.")
+
+
+async def _permit_any(request: Request, key: KeyState) -> None:
+    """Ask for the right to the stream that is named, or else to all: what is not done is no secret."""
+    await permit(key, f"streams/{request.headers.get('x-p-stream') or '*'}:ingest", service=INGEST)
 
 
 async def _take(request: Request, service: Service, key: KeyState, stream: str) -> None:

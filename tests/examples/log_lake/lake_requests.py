@@ -125,3 +125,26 @@ _BODIES: dict[str, Any] = {
     "suspend_tenant": lambda number: {"json": {"service": "ingest", "reason": "unpaid"}},
     "resume_tenant": lambda number: {"json": {"service": "ingest", "reason": "paid"}},
 }
+
+
+def made(lake: Lake, by: str, **body: Any) -> dict[str, Any]:
+    """A key that its maker asked for over HTTP."""
+    answer = lake.request("POST", KEYS, by, json={"keyName": f"made {next(_numbers)}", **body})
+    assert answer.status_code == 201, answer.text
+    shown: dict[str, Any] = answer.json()
+    lake.used.secrets.append(shown["apiKey"])
+    return shown
+
+
+EVERY_USE: list[tuple[str, str, dict[str, Any] | None]] = [
+    ("GET", "", None),
+    ("PATCH", "", {"keyName": "x"}),
+    ("DELETE", "", None),
+    ("POST", "/rotation", None),
+    ("POST", "/rotation/promote", None),
+    ("POST", "/rotation/abort", None),
+    ("POST", "/rotation/undo", None),
+    ("POST", "/disable", None),
+    ("POST", "/enable", None),
+]
+"""Method, path below a key, and body of every operation on one key."""

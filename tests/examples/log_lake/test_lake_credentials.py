@@ -46,7 +46,11 @@ FIREHOSE: dict[str, Any] = {
 
 
 PAIRS = list(itertools.combinations_with_replacement(["X-API-Key", "Bearer", "Basic"], 2))
-FIREHOSE_PAIRS = list(itertools.combinations([*PLAIN, *FIREHOSE], 2))
+FIREHOSE_PAIRS = [
+    pair
+    for pair in itertools.combinations([*PLAIN, *FIREHOSE], 2)
+    if not all(form.startswith("attribute") for form in pair)
+]
 
 
 @pytest.mark.spec("LL-4")
@@ -124,6 +128,26 @@ def test_a_firehose_request_has_exactly_one_credential(lake: Lake, pair: tuple[s
     key = lake.key("streams/*:ingest")
     assert delivered(lake, *(forms[form](key) for form in pair)) == 400
     assert refusals(lake) == ["ambiguous"]
+
+
+@pytest.mark.spec("LL-25", "LL-26")
+@pytest.mark.parametrize(
+    "headers",
+    [
+        [(ATTRIBUTES, "{")],
+        [(ATTRIBUTES, "[]")],
+        [(ATTRIBUTES, '{"commonAttributes": {"X-API-Key": 1}}')],
+        [(ATTRIBUTES, '{"commonAttributes": {"X-API-Key": "a", "x-api-key": "b"}}')],
+        [(ATTRIBUTES, "{}")],
+        [(ATTRIBUTES, attributes(X_API_KEY="a")), (ATTRIBUTES, attributes(X_API_KEY="a"))],
+    ],
+)
+def test_attributes_that_cannot_be_read_are_refused_before_any_key_is(
+    lake: Lake, headers: list[tuple[str, str]]
+) -> None:
+    assert delivered(lake, *headers) == 400
+    assert delivered(lake, *headers, ("X-API-Key", lake.key())) == 400
+    assert refusals(lake) == []
 
 
 @pytest.mark.spec("LL-26")
