@@ -64,6 +64,16 @@ def test_room_that_was_freed_is_used_again() -> None:
     assert bits(made) / 1_000 < 21
 
 
+def test_room_that_was_freed_before_it_grew_is_used_again() -> None:
+    made = filled(range(1_500), 1_000)
+    grown = bits(made)
+    for number in range(20_000):
+        made.discard(f"thing {number}")
+        made.add(f"thing {number + 1_500}")
+    assert all(f"thing {number}" in made for number in range(20_000, 21_500))
+    assert bits(made) == grown
+
+
 @pytest.mark.parametrize("count", [1, 8, 9, 10, 19, 40])
 def test_things_that_all_look_alike_are_counted(count: int) -> None:
     """Two buckets hold eight of them, and there is one place outside: beyond that a new table is begun."""

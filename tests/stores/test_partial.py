@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from random import Random
 
 import pytest
 
 from keyrack import Authority, Issuer, Wish
 from keyrack.core.errors import Tampered
+from keyrack.core.events import Event, EventKind
 from keyrack.core.model import Key, Reason, Status
 from keyrack.core.peppers import Peppers
 from keyrack.core.prepared import Prepared
@@ -265,6 +266,27 @@ class TestTampering:
         bed.issuer.update(key.id, {"name": "renamed"}, by=BY)
         assert not bed.follower.poll()
         assert "put back" in str(bed.follower.trouble)
+
+    @pytest.mark.parametrize("most", [1, None])
+    def test_the_end_of_the_log_may_not_be_gone_when_its_record_is_there(
+        self, bed: Bed, most: int | None
+    ) -> None:
+        follower = bed.followed(most)
+        for name in ("one", "another"):
+            bed.issuer.update(bed.made[-1].id, {"name": name}, by=BY)
+        del bed.keys._entries[-1], bed.keys._about[-1]
+        assert not follower.poll()
+        assert "put back" in str(follower.trouble)
+
+    @pytest.mark.parametrize("most", [1, None])
+    def test_an_event_of_the_store_itself_leaves_the_records_as_they_were(
+        self, bed: Bed, most: int | None
+    ) -> None:
+        follower = bed.followed(most)
+        event = Event(EventKind.STORE_RESTORED, datetime.now(UTC), "tests", data={"lost": []})
+        bed.stores.ledger.commit(lambda draft: draft._seal(event, draft.head.state + 1))
+        assert not follower.poll()
+        assert "put back" in str(follower.trouble)
 
     def test_an_altered_record_is_refused_when_it_is_read(self, bed: Bed) -> None:
         (key, *_) = bed.not_held()

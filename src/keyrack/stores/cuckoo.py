@@ -25,7 +25,8 @@ class CuckooFilter:
     """A set that keeps tags in the place of things. Beyond the `expected` ones it grows by a quarter.
 
     Things are told apart by Python's own hash. That of a text differs from process to process, so nobody
-    outside knows which of them look alike; of numbers only such belong here as nobody can choose.
+    outside knows which of them look alike; of numbers only such belong here as nobody can choose. Not for
+    several threads: while one adds, what is in it may be missed.
     """
 
     def __init__(self, expected: int = 0):
@@ -41,15 +42,20 @@ class CuckooFilter:
 
     def add(self, thing: Hashable) -> None:
         """Take in a thing that is not in it yet."""
-        if self._tables[-1].is_full:
-            self._tables.append(_Table(self._count // 4))
-        self._tables[-1].add(*_hashed(thing))
+        self._roomy().add(*_hashed(thing))
         self._count += 1
 
     def discard(self, thing: Hashable) -> None:
         """Forget a thing, which has to be in it: of one that only looks alike the tag would be taken."""
         where, tag = _hashed(thing)
         self._count -= any(table.discard(where, tag) for table in self._tables)
+
+    def _roomy(self) -> _Table:
+        found = next((table for table in self._tables if not table.is_full), None)
+        if found is None:
+            found = _Table(self._count // 4)
+            self._tables.append(found)
+        return found
 
 
 class _Table:

@@ -9,8 +9,7 @@ record, which somebody had put back, is refused here as where all records are he
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 from keyrack.core.errors import Tampered
 from keyrack.core.events import SUM_MODULUS, Head, fingerprint
@@ -86,13 +85,11 @@ class PartialRecords:
         if self._unsettled or self._sum % SUM_MODULUS != head.state:
             raise Tampered(NOT_VOUCHED)
 
-    @contextmanager
-    def watching(self, key_id: str) -> Iterator[None]:
+    def watch(self, key_id: str) -> None:
         self._watched[key_id] = 0
-        try:
-            yield
-        finally:
-            del self._watched[key_id]
+
+    def unwatch(self, key_id: str) -> None:
+        del self._watched[key_id]
 
     def admit(self, record: Record, number: int, head: Head) -> bool:
         if self._watched[record.id] > number or _revision(record) > head.number:

@@ -8,8 +8,8 @@ takes in others when they are asked for.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from enum import Enum, auto
 from typing import Protocol
 
@@ -62,7 +62,7 @@ class Brought(Enum):
 class Records(Protocol):
     """Which records of keys a replica holds, and what vouches for those of all kinds.
 
-    One thread at a time changes it; any thread may `get` and ask what it `lacks`.
+    One thread at a time calls it, but for `get`.
     """
 
     def __len__(self) -> int:
@@ -96,8 +96,11 @@ class Records(Protocol):
     def require_vouched(self, head: Head) -> None:
         """Raise Tampered unless all records are those that the head vouches for."""
 
-    def watching(self, key_id: str) -> AbstractContextManager[None]:
-        """While a key is read: notice events about it. One read of a key at a time."""
+    def watch(self, key_id: str) -> None:
+        """Notice events about a key from now on; one read of a key at a time."""
+
+    def unwatch(self, key_id: str) -> None:
+        """Its read is over."""
 
     def admit(self, record: Record, number: int, head: Head) -> bool:
         """Hold a record that was read while the log ended with that number; False if it was outrun.
@@ -199,12 +202,22 @@ class Replica:
 
         It comes in only if nothing was applied for it beyond the instant of the read.
         """
-        with self._records.watching(key_id):
+        with self._watching(key_id):
             number, record = keys.read(Kind.KEY, key_id)
             if record is None:
                 return self._miss(key_id, number)
             # It has to be sealed as what was asked for, whatever the row says that it is.
             return self._admit(record._replace(kind=Kind.KEY, id=key_id), number)
+
+    @contextmanager
+    def _watching(self, key_id: str) -> Iterator[None]:
+        with self._changing:
+            self._records.watch(key_id)
+        try:
+            yield
+        finally:
+            with self._changing:
+                self._records.unwatch(key_id)
 
     def _miss(self, key_id: str, number: int) -> Brought:
         with self._changing:
@@ -269,7 +282,9 @@ class Replica:
                     if tenant is None:
                         self.missing_tenants.add(key.tenant)
                     return prepared
-        if self._records.lacks(key_id):
+        with self._changing:
+            is_lacking = self._records.lacks(key_id)
+        if is_lacking:
             raise NotHeld(key_id)
         return None
 
