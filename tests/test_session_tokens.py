@@ -79,7 +79,6 @@ def test_forgeries_are_refused(desk: Desk) -> None:
     header = format_.header(kid)
     theirs = Ed25519PrivateKey.generate()
     raw = public_key(desk).public_bytes_raw()
-    # A library that is asked to sign with a public key refuses, so it is done by hand.
     none = f"{encoded({**header, 'alg': 'none'})}.{encoded(wider)}."
     shared = jwt.encode(wider, raw, algorithm="HS256", headers={**header, "alg": "HS256"})
     forged = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import sqlite3
+from base64 import b64encode
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -12,13 +13,17 @@ from typing import NamedTuple
 import pytest
 from server_bed import Founded, make_store
 from server_process import refused, serving
+from session_bed import M2, ONE, master_key
 
 from keyrack import open_stores
+from keyrack.session_keys import SigningKeys
 from keyrack.testing import PEPPERS
+from keyrack.vault.secrets import Vault
 
 OTHER_TEXT = "zK4wPq2LmT8xVb9NcR6yHd1JgF3sQe5U"
 SECRET = "hunter2hunter2hunter2hunter2hunter2"
 """Stands wherever a value could be quoted."""
+WEAK = b64encode(SECRET[:32].encode()).decode()
 
 
 class Place(NamedTuple):
@@ -44,6 +49,13 @@ def empty_store(place: Place) -> str:
     return url
 
 
+def sealed_store(place: Place) -> str:
+    """The store, with a signing key in it that is sealed under the first master key."""
+    with closing(open_stores(place.founded.url, peppers=PEPPERS)) as stores:
+        SigningKeys(stores, Vault(ONE)).renew()
+    return place.founded.url
+
+
 Wrong = Callable[[Place], dict[str, str | None]]
 WRONG: dict[str, tuple[str, Wrong]] = {
     "no peppers": ("KEYRACK_PEPPERS", lambda place: {"KEYRACK_PEPPERS": None}),
@@ -56,6 +68,27 @@ WRONG: dict[str, tuple[str, Wrong]] = {
         lambda place: {"KEYRACK_PEPPERS": f"p1:{OTHER_TEXT}"},
     ),
     "another pepper": ("KEYRACK_PEPPERS", lambda place: {"KEYRACK_PEPPERS": f"p2:{OTHER_TEXT}"}),
+    "a weak master key": ("KEYRACK_MASTER_KEYS", lambda place: {"KEYRACK_MASTER_KEYS": f"m1:{WEAK}"}),
+    "a master key that is no base64": (
+        "KEYRACK_MASTER_KEYS",
+        lambda place: {"KEYRACK_MASTER_KEYS": f"m1:{SECRET}"},
+    ),
+    "a master key without an id": ("KEYRACK_MASTER_KEYS", lambda place: {"KEYRACK_MASTER_KEYS": SECRET}),
+    "no master key for what is sealed": (
+        "KEYRACK_MASTER_KEYS",
+        lambda place: {"KEYRACK_STORE": sealed_store(place)},
+    ),
+    "another master key than what is sealed needs": (
+        "KEYRACK_MASTER_KEYS",
+        lambda place: {"KEYRACK_STORE": sealed_store(place), "KEYRACK_MASTER_KEYS": M2},
+    ),
+    "another master key of that id": (
+        "KEYRACK_MASTER_KEYS",
+        lambda place: {
+            "KEYRACK_STORE": sealed_store(place),
+            "KEYRACK_MASTER_KEYS": master_key("m1", "other"),
+        },
+    ),
     "a store that is not there": (
         "KEYRACK_STORE",
         lambda place: {"KEYRACK_STORE": f"sqlite:///{place.folder / 'nothing.db'}"},

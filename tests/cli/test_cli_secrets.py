@@ -1,0 +1,117 @@
+"""`keyrack secrets reencrypt` and `keyrack sessions rotate`, and the file of a master key beside a store."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from cli_bed import PEPPERS, Shell
+from session_bed import M1, M2, master_key
+
+from keyrack.master_key_file import beside_store, with_master_keys
+from keyrack.settings import Settings
+
+
+@pytest.fixture
+def shell(bare: Shell) -> Shell:
+    """A store whose signing key is sealed under the first master key."""
+    bare.set("KEYRACK_PEPPERS", PEPPERS)
+    bare.set("KEYRACK_MASTER_KEYS", M1)
+    bare.json("init")
+    bare.json("sessions", "rotate")
+    return bare
+
+
+def test_secrets_are_moved_to_the_first_master_key(shell: Shell) -> None:
+    shell.set("KEYRACK_MASTER_KEYS", f"{M2},{M1}")
+    assert shell.json("secrets", "reencrypt") == {"done": 1, "total": 1}
+    assert shell("secrets", "reencrypt").out == "0 of 1 sealed secrets were moved to the first master key.\n"
+    (kind, data) = [(one["kind"], one["data"]) for one in shell.json("events", "list")["data"]][-1]
+    assert (kind, data) == ("secret.reencrypted", {"from": "m1", "to": "m2"})
+    assert shell("events", "check").code == 0
+
+
+def test_a_new_signing_key_is_named(shell: Shell) -> None:
+    rotated = shell.json("sessions", "rotate", "--compromised")
+    assert rotated["version"] == 2
+    assert len(rotated["kid"]) == 43
+    assert "key 3 now" in shell("sessions", "rotate").out
+
+
+WRONG = {
+    "none": ("", 78),
+    "weak": (f"m1:{'A' * 43}=", 78),
+    "malformed": ("m1=hunter2", 78),
+    "another of that id": (master_key("m1", "other"), 3),
+    "a new one alone": (M2, 3),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_without_the_right_keys_nothing_is_moved(shell: Shell, name: str) -> None:
+    given, code = WRONG[name]
+    before = shell.json("events", "list")
+    shell.set("KEYRACK_MASTER_KEYS", given)
+    ran = shell("secrets", "reencrypt")
+    assert ran.code == code
+    assert ("KEYRACK_MASTER_KEYS" in ran.err) == (code == 78)
+    assert given[3:] not in ran.err or not given
+    shell.set("KEYRACK_MASTER_KEYS", M1)
+    assert shell.json("events", "list") == before
+
+
+def test_rotating_without_master_keys_says_which_setting_is_missing(shell: Shell) -> None:
+    shell.set("KEYRACK_MASTER_KEYS", "")
+    ran = shell("sessions", "rotate", "--json")
+    assert ran.code == 3
+    assert ran.problem["details"] == {"reason": "unconfigured"}
+    assert "KEYRACK_MASTER_KEYS" in ran.problem["detail"]
+
+
+def test_other_commands_need_no_master_key(shell: Shell) -> None:
+    shell.set("KEYRACK_MASTER_KEYS", "")
+    assert shell("keys", "mint", "reader", "--scope", "logs:read").code == 0
+    assert shell("doctor").code == 0
+
+
+def test_no_command_shows_a_master_key_or_what_is_sealed(shell: Shell) -> None:
+    shell.set("KEYRACK_MASTER_KEYS", f"{M2},{M1}")
+    shown = [
+        shell("secrets", "reencrypt"),
+        shell("events", "list"),
+        shell("doctor"),
+        shell("sessions", "rotate"),
+    ]
+    text = json.dumps([(ran.out, ran.err) for ran in shown])
+    for secret in (M1, M2):
+        assert secret.partition(":")[2] not in text
+    assert "kr-sealed" not in text
+
+
+# -- the file beside a store --------------------------------------------------------------------------------
+
+
+def settings(folder: Path, **given: object) -> Settings:
+    return Settings.read({}, store=f"sqlite:///{folder}/keyrack.db", **given)
+
+
+def test_in_dev_a_master_key_is_made_once_for_its_owner_alone(tmp_path: Path) -> None:
+    made = with_master_keys(settings(tmp_path, dev=True)).master_keys
+    path = tmp_path / "keyrack.master-keys"
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert made == path.read_text().strip()
+    assert with_master_keys(settings(tmp_path, dev=True)).master_keys == made
+    assert with_master_keys(settings(tmp_path)).master_keys == made
+    assert beside_store(settings(tmp_path).store) == path
+
+
+def test_otherwise_none_is_made_and_one_that_is_set_comes_first(tmp_path: Path) -> None:
+    assert with_master_keys(settings(tmp_path)).master_keys is None
+    assert with_master_keys(settings(tmp_path, dev=True, master_keys=M1)).master_keys == M1
+    assert with_master_keys(Settings.read({}, store="env:", dev=True)).master_keys is None
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_repr_of_settings_shows_one(tmp_path: Path) -> None:
+    assert M1.partition(":")[2] not in repr(settings(tmp_path, master_keys=M1))
