@@ -6,6 +6,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 
 import pytest
 from engine_bed import OPERATOR
@@ -15,10 +16,14 @@ from keyrack import Access, Allowed, Denied, Issuer, Unavailable, Verifier, Wish
 from keyrack.core.errors import Conflict
 from keyrack.core.model import Reason
 from keyrack.founding import found
-from keyrack.stores.sql.postgres import PostgresKeys
-from keyrack.testing import PEPPERS
+from keyrack.stores.clock import StoreClock
+from keyrack.stores.sql.postgres import LIMITS, PostgresKeys
+from keyrack.stores.sql.postgres_database import PostgresDatabase
+from keyrack.testing import PEPPERS, FixedClock
 
-LISTENERS = "FROM pg_stat_activity WHERE query ~ '^(LISTEN|SELECT log.number, log.body)'"
+LISTENERS = (
+    "FROM pg_stat_activity WHERE query ~ '^LISTEN|clock_timestamp.*log.body' AND pid <> pg_backend_pid()"
+)
 
 
 def eventually(true: Callable[[], object], within: float = 20.0) -> float:
@@ -130,3 +135,29 @@ def test_a_waiting_revocation_returns_when_the_other_node_has_obeyed_it(
             assert not passes(there, text)
             assert not passes(here, text)
             assert time.monotonic() - begun < 1.0, "sooner than the end of max_stale"
+
+
+@pytest.mark.parametrize("off", [-60, 60])
+def test_a_node_goes_by_the_clock_of_its_store(issuer: Issuer, postgresql_url: str, off: int) -> None:
+    clock = StoreClock(lambda: time.time() + off)
+    with closing(PostgresDatabase(postgresql_url, LIMITS)) as database:
+        keys = PostgresKeys(database, clock)
+        assert keys.moved()
+        assert abs(clock() - time.time()) < 5
+        assert not keys.moved()
+        keys.close()
+
+
+def test_a_node_whose_clock_is_far_off_is_not_confirmed(issuer: Issuer, postgresql_url: str) -> None:
+    with closing(PostgresDatabase(postgresql_url, LIMITS)) as database:
+        keys = PostgresKeys(database, StoreClock(lambda: time.time() - 3600))
+        with pytest.raises(Unavailable, match="clock"):
+            keys.moved()
+        keys.close()
+
+
+def test_a_store_tells_the_time_unless_another_clock_was_given(postgresql_url: str) -> None:
+    for given, kind in ((None, StoreClock), (FixedClock(), FixedClock)):
+        clock = {} if given is None else {"clock": given}
+        with closing(open_stores(postgresql_url, peppers=PEPPERS, create=True, **clock)) as stores:
+            assert isinstance(stores.clock, kind)

@@ -6,10 +6,12 @@ import re
 import secrets
 import time
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 
 from keyrack.core.errors import ConfigurationError, Unavailable
 from keyrack.core.peppers import SETTING, Peppers
+from keyrack.stores.clock import Dating
 from keyrack.stores.counters import Counters, open_counters
 from keyrack.stores.journal import Journal, MemoryJournal
 from keyrack.stores.memory import MemoryKeys
@@ -38,15 +40,19 @@ def open_stores(
     """
     _refuse_server(url)
     given = _peppers(url, peppers)
-    counted = _counters(counters or default_counters(url, workers=1))
-    keys, journal = _keys_and_journal(url, given, create=create)
+    with ExitStack() as undone:
+        keys, journal = _keys_and_journal(url, given, create=create)
+        undone.callback(keys.close)
+        undone.callback(journal.close)
+        counted = _counters(counters or default_counters(url, workers=1))
+        undone.pop_all()
     return Stores(
         url=url,
         keys=keys,
         journal=journal,
         counters=counted,
         peppers=given,
-        clock=clock,
+        clock=_clock(keys, clock),
         fixed=is_static(url),
     )
 
@@ -91,6 +97,11 @@ def default_counters(url: str, *, workers: int) -> str:
 def _refuse_server(url: str) -> None:
     if is_server(url):
         raise ConfigurationError(STORE, "names a server; this is done where its store is.")
+
+
+def _clock(keys: Keys, given: Clock) -> Clock:
+    """The store's own time, where it has one and no other clock was given."""
+    return keys.clock if given is time.time and isinstance(keys, Dating) else given
 
 
 def _peppers(url: str, peppers: Peppers | str | None) -> Peppers:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from contextlib import ExitStack
 from functools import partial
 
-from sqlalchemy import Connection, inspect
+from sqlalchemy import Connection, inspect, select
 
 from keyrack.core.errors import ConfigurationError
+from keyrack.stores.clock import StoreClock
 from keyrack.stores.sql.keys import SqlKeys, translated
 from keyrack.stores.sql.migrate import VERSION_TABLE, migrate
 from keyrack.stores.sql.postgres_connection import Limits, require_readable
-from keyrack.stores.sql.postgres_database import PostgresDatabase
+from keyrack.stores.sql.postgres_database import NOW, PostgresDatabase
 from keyrack.stores.sql.postgres_journal import PostgresJournal
 from keyrack.stores.sql.postgres_watch import ANNOUNCE, Watch
 
@@ -24,11 +25,12 @@ LOG_LOCK = int.from_bytes(b"keyrack\x01")
 class PostgresKeys(SqlKeys):
     """The key store in one database, shared by processes of many machines."""
 
-    def __init__(self, database: PostgresDatabase):
+    def __init__(self, database: PostgresDatabase, clock: StoreClock):
         writing = partial(database.writing_alone, LOG_LOCK)
         super().__init__(reading=database.reading, writing=writing, blocks=True, announce=ANNOUNCE)
         self._database = database
-        self._watch = Watch(database)
+        self._watch = Watch(database, clock)
+        self.clock = clock
 
     def moved(self) -> bool:
         """Compare the last entry with the one that was last seen."""
@@ -49,14 +51,16 @@ def open_postgres(url: str, *, create: bool) -> tuple[PostgresKeys, PostgresJour
     Raises ConfigurationError for a database without them or with newer ones, Unavailable for trouble.
     """
     require_readable(url, "KEYRACK_STORE")
-    database = PostgresDatabase(url, LIMITS)
+    database, clock = PostgresDatabase(url, LIMITS), StoreClock()
     with ExitStack() as undone:
         undone.callback(database.close)
         with translated(partial(database.writing_alone, LOG_LOCK))() as connection:
             _require_tables(connection, create=create)
             migrate(connection)
+            asked_at = clock.system()
+            clock.compare(connection.execute(select(NOW)).scalar_one(), asked_at=asked_at)
         undone.pop_all()
-    return PostgresKeys(database), PostgresJournal(database)
+    return PostgresKeys(database, clock), PostgresJournal(database)
 
 
 def _require_tables(connection: Connection, *, create: bool) -> None:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sqlalchemy import Connection, bindparam, create_engine, func, select
+from sqlalchemy import Connection, Double, bindparam, cast, create_engine, func, select
 
 from keyrack.core.errors import Unavailable
 from keyrack.stores.sql.postgres_connection import CONNECT_SECONDS, Limits, connect, connect_soon
@@ -17,6 +17,9 @@ _ALONE = select(
     func.set_config("idle_in_transaction_session_timeout", WRITER_IDLE, True),
     func.pg_advisory_xact_lock(bindparam("lock")),
 )
+
+NOW = cast(func.extract("epoch", func.clock_timestamp()), Double)
+"""Unix seconds by the server's clock."""
 
 
 class PostgresDatabase:

@@ -5,19 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
-from sqlalchemy import Double, cast, func, select
+from sqlalchemy import select
 from sqlalchemy.dialects import postgresql
 
 from keyrack.stores.follower import steady
 from keyrack.stores.journal import Node
 from keyrack.stores.sql.journal import SqlJournal, nodes, renewed
-from keyrack.stores.sql.postgres_database import PostgresDatabase
+from keyrack.stores.sql.postgres_database import NOW, PostgresDatabase
 
 JOURNAL_LOCK = int.from_bytes(b"keyrack\x02")
 """Taken by whoever writes notes, so that serials are committed in order and no two prune the same rows."""
-_NOW = cast(func.extract("epoch", func.clock_timestamp()), Double)
-_RENEW = renewed(postgresql.insert(nodes).values(renewed_at=_NOW))
-_NODES = select(nodes.c.id, nodes.c.applied, nodes.c.hash, _NOW - nodes.c.renewed_at)
+_RENEW = renewed(postgresql.insert(nodes).values(renewed_at=NOW))
+_NODES = select(nodes.c.id, nodes.c.applied, nodes.c.hash, NOW - nodes.c.renewed_at)
 
 
 class PostgresJournal(SqlJournal):

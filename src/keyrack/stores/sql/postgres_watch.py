@@ -10,15 +10,16 @@ from typing import Any
 import psycopg
 from sqlalchemy import Connection, func, select, text
 
+from keyrack.stores.clock import StoreClock
 from keyrack.stores.sql.keys import translated
-from keyrack.stores.sql.postgres_database import PostgresDatabase
+from keyrack.stores.sql.postgres_database import NOW, PostgresDatabase
 from keyrack.stores.sql.tables import log
 
 CHANNEL = "keyrack"
 ANNOUNCE = select(func.pg_notify(CHANNEL, ""))
 """Told to all who listen when the transaction that says it commits, and only then."""
 _LISTEN = text(f"LISTEN {CHANNEL}")
-_HEAD = select(log.c.number, log.c.body).order_by(log.c.number.desc()).limit(1)
+_HEAD = select(NOW, log.c.number, log.c.body).order_by(log.c.number.desc()).limit(1)
 
 
 class Watch:
@@ -27,19 +28,26 @@ class Watch:
     One connection for both: that it is looked at twice a second shows that it would still be told.
     """
 
-    def __init__(self, database: PostgresDatabase):
+    def __init__(self, database: PostgresDatabase, clock: StoreClock):
         self._database = database
+        self._clock = clock
         self._listening = translated(self._listen)
         self._turn = threading.Lock()
         self._connection: Connection | None = None
-        self._seen: tuple[object, ...] | None = None
+        self._seen: list[object] = []
 
     def moved(self) -> bool:
-        """Whether the head is another one than when this was last asked. Raises Unavailable."""
-        with self._turn, self._listening() as connection:
-            row = connection.execute(_HEAD).one_or_none()
-            head = None if row is None else tuple(row)
-            moved, self._seen = head != self._seen or head is None, head
+        """Whether the head is another one than when this was last asked. Raises Unavailable, also when
+        the server's clock, which is asked by the way, is too far from ours."""
+        with self._turn:
+            asked_at = self._clock.system()
+            with self._listening() as connection:
+                row = connection.execute(_HEAD).one_or_none()
+            if row is None:
+                return True
+            now, *head = row
+            self._clock.compare(now, asked_at=asked_at)
+            moved, self._seen = head != self._seen, head
         return moved
 
     def pushed(self) -> bool:
