@@ -91,14 +91,16 @@ def _is_ready(one: Footer, there: set[str], now: datetime) -> bool:
     return is_free and one.last_at <= now - AGE and one.size_bytes < LARGE_BYTES
 
 
-def _portions(found: Sequence[Footer]) -> Iterator[Sequence[Footer]]:
-    portion: list[Footer] = []
+def _portions(found: Sequence[Footer]) -> Sequence[Sequence[Footer]]:
+    """Each object goes to the first portion that it fits into."""
+    portions: list[list[Footer]] = []
     for one in found:
-        if portion and not _fits(portion, one):
-            yield portion
-            portion = []
-        portion.append(one)
-    yield portion
+        fitting = next((portion for portion in portions if _fits(portion, one)), None)
+        if fitting is None:
+            portions.append([one])
+        else:
+            fitting.append(one)
+    return portions
 
 
 def _fits(portion: Sequence[Footer], one: Footer) -> bool:

@@ -47,7 +47,7 @@ def send(lake: Lake, key: str, body: Any, *, stream: str = "web", **headers: str
 
 
 def delivery(
-    records: Sequence[Any], key: str | None = None, *, request_id: str | None = None, **changed: Any
+    records: Sequence[Any], key: str | None = None, /, *, request_id: str | None = None, **changed: Any
 ) -> dict[str, Any]:
     """A request as Firehose sends it."""
     request_id = request_id or str(uuid.uuid4())
