@@ -197,6 +197,14 @@ def test_no_node_starts_on_a_full_disk(tmp_path: Path) -> None:
         assert subprocess.run(command, check=True, capture_output=True, text=True).stdout == "unavailable\n"
 
 
+def test_a_service_does_not_start_without_its_server(tmp_path: Path) -> None:
+    with outage("sqlite", tmp_path) as store:
+        node = well(store)
+        with pytest.raises(Unavailable):
+            Verifier.open(f"http://127.0.0.1:{free_port()}", key=node.known)
+        node.verifier.close()
+
+
 class TestCountersGone:
     """Redis that is not there: what has no limit does not notice."""
 
