@@ -26,10 +26,10 @@ from keyrack.stores.protocols import Excerpt
 from keyrack.stores.urls import open_stores
 from keyrack.testing import PEPPERS
 
-KILLS = {"sqlite": 60, "postgresql": 16}
+KILLS = {"sqlite": 60, "postgresql": 16, "directory": 24}
 """How often; in PostgreSQL a process that is killed leaves no file of its own half written."""
 LONGEST_SECONDS = 0.2
-LONGEST_TO_MAKE = {"sqlite": 0.12, "postgresql": 0.3}
+LONGEST_TO_MAKE = {"sqlite": 0.12, "postgresql": 0.3, "directory": 0.12}
 
 # Children are forked from a process of one thread that has imported everything once.
 forked = multiprocessing.get_context("forkserver")
@@ -39,6 +39,7 @@ forked.set_forkserver_preload(
         "keyrack.stores.sql.sqlite",
         "keyrack.stores.sql.sqlite_journal",
         "keyrack.stores.sql.postgres",
+        "keyrack.stores.objects.opening",
     ]
 )
 
@@ -83,6 +84,8 @@ def new_url(store: str, request: pytest.FixtureRequest, tmp_path: Path) -> NewUr
         server: PostgresServer = request.getfixturevalue("postgresql")
         return server.new_url
     numbers = itertools.count()
+    if store == "directory":
+        return lambda: f"file://{tmp_path / f'keys-{next(numbers)}'}"
     return lambda: f"sqlite:///{tmp_path / f'keys-{next(numbers)}.db'}"
 
 
