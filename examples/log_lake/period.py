@@ -27,7 +27,8 @@ class Period(NamedTuple):
 def read_period(start: str, end: str, *, now: datetime) -> Period:
     """The range that a query asks for. Raises InvalidRequest, or UnprocessableContent without an offset."""
     if end.strip() == NOW:
-        end_at, start_at = now, _ago(start.strip(), now)
+        # Also on the minute, so that what was stored at this very moment is seen.
+        end_at, start_at = _floor(now) + MINUTE, _ago(start.strip(), now)
     else:
         start_at, end_at = _time("startTime", start.strip()), _time("endTime", end.strip())
     if start_at > end_at:

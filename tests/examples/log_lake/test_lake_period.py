@@ -32,6 +32,12 @@ def test_a_duration_counts_back_from_now_which_is_rounded_up(text: str, start_at
 
 
 @pytest.mark.spec("LL-30")
+def test_what_is_stored_on_the_minute_is_seen_at_once() -> None:
+    on_the_minute = NOW.replace(second=0, microsecond=0)
+    assert read_period("10m", "now", now=on_the_minute).end_at == END
+
+
+@pytest.mark.spec("LL-30")
 def test_the_start_is_cut_down_and_the_end_rounded_up_to_the_minute() -> None:
     period = read_period("2030-01-31T13:34:00.4+01:00", "2030-01-31T12:34:00.900001Z", now=NOW)
     assert period == (datetime(2030, 1, 31, 12, 34, tzinfo=UTC), END)
