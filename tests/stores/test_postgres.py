@@ -258,6 +258,18 @@ class TestConnections:
         assert CONNECT_SECONDS + LIMITS.answer < DEFAULT_MAX_STALE / 3
         assert LIMITS.lock < LIMITS.answer
 
+    @pytest.mark.parametrize(
+        ("set_to", "durable", "is_then"),
+        [("off", True, "on"), ("remote_apply", True, "remote_apply"), ("on", False, "off")],
+    )
+    def test_a_commit_waits_for_the_disk_and_for_what_the_server_is_set_to(
+        self, postgresql: PostgresServer, postgresql_url: str, set_to: str, durable: bool, is_then: str
+    ) -> None:
+        postgresql.run(f"ALTER DATABASE {name_of(postgresql_url)} SET synchronous_commit = '{set_to}'")
+        limits = LIMITS._replace(durable=durable)
+        with closing(PostgresDatabase(postgresql_url, limits)) as database, database.writing() as connection:
+            assert connection.exec_driver_sql("SHOW synchronous_commit").scalar_one() == is_then
+
     def test_connections_that_the_server_ended_are_made_anew_without_an_error(
         self, keys: PostgresKeys, postgresql: PostgresServer, postgresql_url: str
     ) -> None:

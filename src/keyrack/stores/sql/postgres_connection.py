@@ -19,13 +19,17 @@ _PREPARE = """
 SELECT set_config('lock_timeout', %(lock)s, false),
        set_config('statement_timeout', %(statement)s, false),
        set_config('idle_in_transaction_session_timeout', %(idle)s, false),
-       set_config('synchronous_commit', %(synchronous)s, false),
+       set_config('synchronous_commit', CASE
+           WHEN NOT %(durable)s THEN 'off'
+           WHEN current_setting('synchronous_commit') = 'off' THEN 'on'
+           ELSE current_setting('synchronous_commit')
+       END, false),
        pg_is_in_recovery()
 """
 
 
 class Limits(NamedTuple):
-    """How long a session waits, in seconds, and whether a commit waits for the disk."""
+    """How long a session waits, in seconds, and for what."""
 
     answer: float
     """For the server to answer a statement within a transaction; beyond it the connection is given up."""
@@ -34,6 +38,7 @@ class Limits(NamedTuple):
     idle: float = 60.0
     """How long a transaction may stand still before the server ends it, and with it its locks."""
     durable: bool = True
+    """Whether a commit waits for the disk, and for whatever else the server is set to wait for."""
 
 
 class BoundedConnection(psycopg.Connection[Any]):
@@ -109,7 +114,7 @@ def _prepare(connection: BoundedConnection, limits: Limits) -> None:
         "lock": _milliseconds(limits.lock),
         "statement": _milliseconds(limits.answer),
         "idle": _milliseconds(limits.idle),
-        "synchronous": "on" if limits.durable else "off",
+        "durable": limits.durable,
     }
     row = connection.execute(_PREPARE, settings).fetchone()
     if row is not None and row[-1]:
