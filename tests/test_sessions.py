@@ -311,3 +311,18 @@ def test_keys_in_the_environment_have_no_sessions(static: Bed, monkeypatch: pyte
         allowed = verifier.verify(FOREIGN, Access())
         assert isinstance(allowed, Allowed)
         assert refusal(Sessions(verifier, ONE).exchange, allowed) == "unsupported_store"
+
+
+def test_a_node_that_does_not_hold_the_key_reads_it_first(bed: Bed) -> None:
+    desk = desk_on(bed)
+    key, _, token = desk.holder("logs:read")
+    others = [bed.mint("a:b")[1] for _ in range(4)]
+    node = Verifier(bed.stores, replica_max_keys=1)
+    node.follower.load()
+    assert isinstance(node.verify(token, READS), Allowed)
+    for text in others:
+        assert isinstance(node.verify(text, Access()), Allowed)
+    assert isinstance(node.verify(token, READS), Allowed)
+    bed.issuer.revoke(key.id, by=OPERATOR)
+    node.follower.poll()
+    assert isinstance(node.verify(token, READS), Denied)

@@ -32,6 +32,7 @@ from keyrack.testing.samples import (
     put,
     same,
     sealed,
+    secret,
     state_of,
     tenant,
 )
@@ -217,14 +218,26 @@ class KeysContract:
         same(keys.record(Kind.KEY, "a"), rows[2])
         same([change.record for change in keys.since(0, 9)], [rows[2], rows[1], rows[2]])
 
-    def test_a_key_and_a_tenant_of_one_id_are_two_records(self, open_keys: OpenKeys) -> None:
+    def test_a_key_a_tenant_and_a_secret_of_one_id_are_three_records(self, open_keys: OpenKeys) -> None:
         keys = open_keys()
-        of_key, of_tenant = key("same", 1), tenant("same", 2)
-        fill(keys, [of_key, of_tenant])
-        same(keys.record(Kind.KEY, "same"), of_key)
-        same(keys.record(Kind.TENANT, "same"), of_tenant)
-        same([change.record for change in keys.since(0, 9)], [of_key, of_tenant])
+        rows = [key("same", 1), tenant("same", 2), secret("same", 3)]
+        fill(keys, rows)
+        same([keys.record(kind, "same") for kind in Kind], rows)
+        same([list(keys.records(Listing(kind))) for kind in Kind], [[row] for row in rows])
+        same([change.record for change in keys.since(0, 9)], rows)
         same(named(keys, "same", "n"), [])
+
+    def test_a_secret_is_found_by_the_place_that_is_its_id(self, open_keys: OpenKeys) -> None:
+        keys = open_keys()
+        rows = [secret(f"session/default/signing/{number}", number) for number in (1, 2, 3)]
+        fill(keys, rows)
+        newer = secret("session/default/signing/1", 4, serial=1)
+        fill(keys, [newer])
+        same(list(keys.records(Listing(Kind.SECRET, most=2))), [newer, rows[1]])
+        same(list(keys.records(Listing(Kind.SECRET, after=2))), [rows[2]])
+        same(keys.reseal([Reseal(Kind.SECRET, newer.id, newer.mac, "p2", b"new")]), 1)
+        same(keys.record(Kind.SECRET, newer.id), newer._replace(pepper="p2", mac=b"new"))
+        same([one.number for one in keys.entries(Excerpt(subject=newer.id))], [1, 4])
 
     def test_what_is_new_comes_in_order_with_the_records_as_they_are_now(self, open_keys: OpenKeys) -> None:
         keys = open_keys()

@@ -48,6 +48,12 @@ def tenant(record_id: str, revision: int, *, name: str = "n") -> Record:
     return Record(Kind.TENANT, record_id, revision, body, "p1", code, record_id, name, None, revision)
 
 
+def secret(record_id: str, revision: int, *, serial: int | None = None) -> Record:
+    """The record of a sealed secret."""
+    body, code = b"%d secret" % revision, os.urandom(32)
+    return Record(Kind.SECRET, record_id, revision, body, "p1", code, "t", "n", None, serial or revision)
+
+
 def sealed(record: Record) -> Sealed:
     """A record as a snapshot shows it."""
     return record.kind, record.id, record.body, record.pepper, record.mac
