@@ -68,7 +68,6 @@ def test_what_is_given_comes_before_the_environment_and_an_empty_variable_is_uns
 @pytest.mark.parametrize(
     ("name", "text"),
     [
-        ("store", "https://keyrack.example"),
         ("counters_down", "ajar"),
         ("peppers", "p1:tooshort"),
         ("peppers", STRONG),

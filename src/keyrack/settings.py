@@ -103,13 +103,6 @@ def _word(text: str) -> str:
     return text
 
 
-def _store(text: str) -> str:
-    _word(text)
-    if text.startswith(("https://", "http://")):
-        raise ValueError("names a server; this version opens stores only, so name one.")
-    return text
-
-
 def _down(text: str) -> str:
     if text not in ("closed", "open"):
         raise ValueError("must be closed or open.")
@@ -174,7 +167,7 @@ def _switch(text: str) -> bool:
 
 
 _READERS: Mapping[str, Callable[[str], Any]] = {
-    "store": _store,
+    "store": _word,
     "counters": _word,
     "counters_down": _down,
     "peppers": _peppers,

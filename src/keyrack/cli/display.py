@@ -49,7 +49,7 @@ def hint(text: str) -> None:
 
 
 def show_rows(
-    columns: Sequence[str], rows: Iterable[Sequence[object]], *, following: int | None = None
+    columns: Sequence[str], rows: Iterable[Sequence[object]], *, following: str | None = None
 ) -> None:
     """Print a table, and how to see what comes after it."""
     table = Table(*columns, box=SIMPLE_HEAD, pad_edge=False)

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
 
 from keyrack.audit import Audit, audit
 from keyrack.cli import display, exits, options
-from keyrack.cli.session import Session, opened
-from keyrack.core.events import Entry, open_known
-from keyrack.presenting import event_json, page_json, refusal_json
-from keyrack.stores.protocols import Excerpt
+from keyrack.cli.desk import Desk, at_desk
+from keyrack.cli.session import opened
 
 app = typer.Typer(help="Read the log of changes, follow it, and check all of it.")
 denials = typer.Typer(help="Read what was refused.")
 COLUMNS = ("number", "at", "kind", "actor", "tenant", "subject", "data")
 DENIAL_COLUMNS = ("at", "reason", "times", "address", "key id", "tenant", "caller", "operation")
 POLL_SECONDS = 0.5
+TAIL_PAGE = 50
 _never = threading.Event()
 
 Subject = Annotated[str | None, typer.Option(metavar="ID", help="Only those about this key or tenant.")]
@@ -36,15 +35,12 @@ def list_events(
     as_json: options.Json = False,
 ) -> None:
     """List events in order, the oldest first."""
-    with opened(store) as session:
-        excerpt = Excerpt(after=cursor or 0, most=limit + 1, tenant=tenant, subject=subject)
-        found = session.stores.keys.entries(excerpt)
-        shown = _events(session, found[:limit])
-    following = found[limit - 1].number if len(found) > limit else None
+    with at_desk(store) as desk:
+        page = desk.events(tenant=tenant, subject=subject, limit=limit, cursor=cursor or 0)
     if as_json:
-        display.show_json(page_json(shown, following))
+        display.show_json(page)
         return
-    display.show_rows(COLUMNS, map(_row, shown), following=following)
+    display.show_rows(COLUMNS, map(_row, page["data"]), following=page["next_cursor"])
 
 
 @app.command()
@@ -56,10 +52,10 @@ def tail(
 ) -> None:
     """Print the newest events, and those that come."""
     show = display.show_json if as_json else _show_line
-    with opened(store) as session:
-        after = max(0, session.head().number - lines)
+    with at_desk(store) as desk:
+        after = max(0, desk.head() - lines)
         while True:
-            after = _show_after(session, after, show)
+            after = _show_after(desk, after, show)
             if not follow:
                 return
             _never.wait(POLL_SECONDS)
@@ -93,32 +89,21 @@ def list_denials(
     as_json: options.Json = False,
 ) -> None:
     """List refusals in order; unproved ones of one address and reason are merged with a count."""
-    with opened(store) as session:
-        found = session.stores.journal.refusals(after=cursor or 0, most=limit + 1, tenant=tenant)
-    shown = [refusal_json(refusal) for _, refusal in found[:limit]]
-    following = found[limit - 1][0] if len(found) > limit else None
+    with at_desk(store) as desk:
+        page = desk.denials(tenant=tenant, limit=limit, cursor=cursor or 0)
     if as_json:
-        display.show_json(page_json(shown, following))
+        display.show_json(page)
         return
-    rows = ([denial[name.replace(" ", "_")] for name in DENIAL_COLUMNS] for denial in shown)
-    display.show_rows(DENIAL_COLUMNS, rows, following=following)
+    rows = ([denial[name.replace(" ", "_")] for name in DENIAL_COLUMNS] for denial in page["data"])
+    display.show_rows(DENIAL_COLUMNS, rows, following=page["next_cursor"])
 
 
-def _events(session: Session, entries: Sequence[Entry]) -> list[dict[str, Any]]:
-    """Events as JSON values; those whose pepper is gone are shown all the same, and that is said."""
-    peppers = session.stores.peppers
-    gone = sorted({entry.pepper for entry in entries if peppers.get(entry.pepper) is None})
-    if gone:
-        display.hint(f"Not authenticated here, for want of pepper {', '.join(gone)}: `keyrack events check`.")
-    return [event_json(open_known(entry, peppers)[0]) for entry in entries]
-
-
-def _show_after(session: Session, after: int, show: Show) -> int:
+def _show_after(desk: Desk, after: int, show: Show) -> int:
     """Show what the log has behind this number; the number of the last one shown."""
-    while found := session.stores.keys.entries(Excerpt(after=after)):
-        for event in _events(session, found):
+    while found := desk.events(tenant=None, subject=None, limit=TAIL_PAGE, cursor=after)["data"]:
+        for event in found:
             show(event)
-        after = found[-1].number
+        after = found[-1]["number"]
     return after
 
 

@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import timedelta
 from typing import Annotated, Any
 
 import typer
 
 from keyrack.cli import display, options, wanted
-from keyrack.cli.session import Session, opened
-from keyrack.core import rotation
-from keyrack.core.model import Key
-from keyrack.issuer import Minted
-from keyrack.presenting import key_json, page_json, uses_if_readable
-from keyrack.stores.protocols import Listing
+from keyrack.cli.desk import at_desk
 from keyrack.wishes import Wish
 
 app = typer.Typer(help="Mint, list, show, change, rotate and revoke keys.")
@@ -78,8 +71,8 @@ def mint(
         metadata=wanted.json_object("metadata", metadata) or {},
         unique=unique,
     )
-    with opened(store) as session:
-        _show_minted(session, session.issuer().mint(wish, by=session.by), as_json=as_json)
+    with at_desk(store) as desk:
+        _show_minted(desk.mint(wish), as_json=as_json)
 
 
 @app.command("list")
@@ -92,21 +85,19 @@ def list_keys(
     as_json: options.Json = False,
 ) -> None:
     """List keys in the order in which they were made."""
-    with opened(store) as session:
-        listing = Listing(after=cursor or 0, most=limit, tenant=tenant, owner=owner)
-        found, following = session.issuer().find(listing, by=session.by)
-        shown = _presented(session, found)
+    with at_desk(store) as desk:
+        page = desk.find(tenant=tenant, owner=owner, limit=limit, cursor=cursor or 0)
     if as_json:
-        display.show_json(page_json(shown, following))
+        display.show_json(page)
         return
-    display.show_rows(COLUMNS, map(_row, shown), following=following)
+    display.show_rows(COLUMNS, map(_row, page["data"]), following=page["next_cursor"])
 
 
 @app.command()
 def show(key: options.KeyId, store: options.Store = None, as_json: options.Json = False) -> None:
     """Show a key, with each version of its secret and when that was last used."""
-    with opened(store) as session:
-        _show(session, session.issuer().get(key, by=session.by), as_json=as_json)
+    with at_desk(store) as desk:
+        _show(desk.get(key), as_json=as_json)
 
 
 @app.command()
@@ -136,9 +127,8 @@ def update(
         limits=wanted.limits(limit),
         metadata=wanted.json_object("metadata", metadata),
     )
-    with opened(store) as session:
-        changed = session.issuer().update(key, changes, by=session.by, if_match=if_match)
-        _show(session, changed, as_json=as_json)
+    with at_desk(store) as desk:
+        _show(desk.update(key, changes, if_match=if_match), as_json=as_json)
 
 
 @app.command()
@@ -159,13 +149,11 @@ def rotate(
     as_json: options.Json = False,
 ) -> None:
     """Give a key a new secret, and print it this once; the others keep working for the grace."""
-    default = timedelta(0) if compromised else rotation.DEFAULT_GRACE
-    grace = default if grace_seconds is None else timedelta(seconds=grace_seconds)
-    with opened(store) as session:
-        minted = session.issuer().rotate(
-            key, by=session.by, grace=grace, compromised=compromised, force=force, if_match=if_match
+    with at_desk(store) as desk:
+        minted = desk.rotate(
+            key, grace_seconds=grace_seconds, compromised=compromised, force=force, if_match=if_match
         )
-        _show_minted(session, minted, as_json=as_json)
+        _show_minted(minted, as_json=as_json)
 
 
 @app.command()
@@ -176,8 +164,8 @@ def promote(
     as_json: options.Json = False,
 ) -> None:
     """End the grace of a rotation early: only the primary secret stays."""
-    with opened(store) as session:
-        _show(session, session.issuer().promote(key, by=session.by, if_match=if_match), as_json=as_json)
+    with at_desk(store) as desk:
+        _show(desk.change(key, "promote", if_match=if_match), as_json=as_json)
 
 
 @app.command()
@@ -188,8 +176,8 @@ def abort(
     as_json: options.Json = False,
 ) -> None:
     """Drop the newest secret of a rotation; the one before it is the primary again."""
-    with opened(store) as session:
-        _show(session, session.issuer().abort(key, by=session.by, if_match=if_match), as_json=as_json)
+    with at_desk(store) as desk:
+        _show(desk.change(key, "abort", if_match=if_match), as_json=as_json)
 
 
 @app.command()
@@ -200,8 +188,8 @@ def undo(
     as_json: options.Json = False,
 ) -> None:
     """Bring the previous secret back, within a day of its end."""
-    with opened(store) as session:
-        _show(session, session.issuer().undo(key, by=session.by, if_match=if_match), as_json=as_json)
+    with at_desk(store) as desk:
+        _show(desk.change(key, "undo", if_match=if_match), as_json=as_json)
 
 
 @app.command()
@@ -213,9 +201,8 @@ def revoke(
     as_json: options.Json = False,
 ) -> None:
     """End a key for good. Repeating it changes nothing."""
-    with opened(store) as session:
-        revoked = session.issuer().revoke(key, by=session.by, reason=reason, wait=wait)
-        _show(session, revoked, as_json=as_json)
+    with at_desk(store) as desk:
+        _show(desk.revoke(key, reason=reason, wait=wait), as_json=as_json)
 
 
 @app.command()
@@ -226,8 +213,8 @@ def disable(
     as_json: options.Json = False,
 ) -> None:
     """Stop a key until it is enabled again."""
-    with opened(store) as session:
-        _show(session, session.issuer().disable(key, by=session.by, if_match=if_match), as_json=as_json)
+    with at_desk(store) as desk:
+        _show(desk.change(key, "disable", if_match=if_match), as_json=as_json)
 
 
 @app.command()
@@ -238,27 +225,19 @@ def enable(
     as_json: options.Json = False,
 ) -> None:
     """Let a disabled key work again."""
-    with opened(store) as session:
-        _show(session, session.issuer().enable(key, by=session.by, if_match=if_match), as_json=as_json)
+    with at_desk(store) as desk:
+        _show(desk.change(key, "enable", if_match=if_match), as_json=as_json)
 
 
-def _presented(session: Session, found: Sequence[Key]) -> list[dict[str, Any]]:
-    uses = session.stores.journal.uses([key.id for key in found])
-    return [key_json(key, uses, session.now()) for key in found]
-
-
-def _show_minted(session: Session, minted: Minted, *, as_json: bool) -> None:
-    uses = uses_if_readable(session.stores.journal, [minted.key.id])
-    key = key_json(minted.key, uses, session.now())
+def _show_minted(minted: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
-        display.show_json({"key": key, "secret": minted.secret})
+        display.show_json(minted)
         return
-    display.say(f"Secret, shown this once: {minted.secret}")
-    _show_key(key)
+    display.say(f"Secret, shown this once: {minted['secret']}")
+    _show_key(minted["key"])
 
 
-def _show(session: Session, found: Key, *, as_json: bool) -> None:
-    (key,) = _presented(session, [found])
+def _show(key: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
         display.show_json(key)
         return

@@ -7,11 +7,9 @@ from typing import Annotated, Any
 import typer
 
 from keyrack.cli import display, options, wanted
+from keyrack.cli.desk import at_desk
 from keyrack.cli.session import opened
-from keyrack.core.model import Tenant
 from keyrack.exporting import export
-from keyrack.presenting import page_json, tenant_json
-from keyrack.stores.protocols import Kind, Listing
 
 app = typer.Typer(help="Create, list, show, change, suspend and delete tenants.")
 COLUMNS = ("id", "name", "suspended", "starts at", "ends at", "created at")
@@ -40,8 +38,8 @@ def create(
 ) -> None:
     """Create a tenant. An id is used once, for good."""
     wish = _fields(name, starts_at, ends_at, limit, quota, metadata)
-    with opened(store) as session:
-        _show(session.tenants().create(tenant, wish, by=session.by), as_json=as_json)
+    with at_desk(store) as desk:
+        _show(desk.create_tenant(tenant, wish), as_json=as_json)
 
 
 @app.command("list")
@@ -52,22 +50,20 @@ def list_tenants(
     as_json: options.Json = False,
 ) -> None:
     """List tenants in the order in which they were made."""
-    with opened(store) as session:
-        listing = Listing(Kind.TENANT, after=cursor or 0, most=limit)
-        found, following = session.tenants().find(listing, by=session.by)
-    shown = [tenant_json(tenant) for tenant in found]
+    with at_desk(store) as desk:
+        page = desk.find_tenants(limit=limit, cursor=cursor or 0)
     if as_json:
-        display.show_json(page_json(shown, following))
+        display.show_json(page)
         return
-    rows = ([one[name.replace(" ", "_")] for name in COLUMNS] for one in shown)
-    display.show_rows(COLUMNS, rows, following=following)
+    rows = ([one[name.replace(" ", "_")] for name in COLUMNS] for one in page["data"])
+    display.show_rows(COLUMNS, rows, following=page["next_cursor"])
 
 
 @app.command()
 def show(tenant: options.TenantId, store: options.Store = None, as_json: options.Json = False) -> None:
     """Show a tenant, with its suspended services."""
-    with opened(store) as session:
-        _show(session.tenants().get(tenant, by=session.by), as_json=as_json)
+    with at_desk(store) as desk:
+        _show(desk.get_tenant(tenant), as_json=as_json)
 
 
 @app.command()
@@ -86,9 +82,8 @@ def update(
 ) -> None:
     """Change fields of a tenant; what is not given stays."""
     changes = wanted.cleared(clear, EMPTY) | _fields(name, starts_at, ends_at, limit, quota, metadata)
-    with opened(store) as session:
-        changed = session.tenants().update(tenant, changes, by=session.by, if_match=if_match)
-        _show(changed, as_json=as_json)
+    with at_desk(store) as desk:
+        _show(desk.update_tenant(tenant, changes, if_match=if_match), as_json=as_json)
 
 
 @app.command()
@@ -101,9 +96,8 @@ def suspend(
     as_json: options.Json = False,
 ) -> None:
     """Refuse a service to all keys of a tenant, until it is resumed."""
-    with opened(store) as session:
-        suspended = session.tenants().suspend(tenant, service, by=session.by, reason=reason, wait=wait)
-        _show(suspended, as_json=as_json)
+    with at_desk(store) as desk:
+        _show(desk.suspend(tenant, service, reason=reason, wait=wait), as_json=as_json)
 
 
 @app.command()
@@ -115,8 +109,8 @@ def resume(
     as_json: options.Json = False,
 ) -> None:
     """Give a suspended service back."""
-    with opened(store) as session:
-        _show(session.tenants().resume(tenant, service, by=session.by, reason=reason), as_json=as_json)
+    with at_desk(store) as desk:
+        _show(desk.resume(tenant, service, reason=reason), as_json=as_json)
 
 
 @app.command()
@@ -128,9 +122,8 @@ def delete(
     as_json: options.Json = False,
 ) -> None:
     """End a tenant for good: none of its keys works again, and nobody gets its id."""
-    with opened(store) as session:
-        deleted = session.tenants().delete(tenant, by=session.by, if_match=if_match, wait=wait)
-        _show(deleted, as_json=as_json)
+    with at_desk(store) as desk:
+        _show(desk.delete_tenant(tenant, if_match=if_match, wait=wait), as_json=as_json)
 
 
 @app.command("export")
@@ -164,8 +157,7 @@ def _fields(
     )
 
 
-def _show(tenant: Tenant, *, as_json: bool) -> None:
-    shown = tenant_json(tenant)
+def _show(shown: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
         display.show_json(shown)
         return

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import getpass
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from keyrack.cli import display, exits, options
-from keyrack.core.errors import InvalidRequest
-from keyrack.core.http import ANSWERS
-from keyrack.core.model import Decision, Denied
+from keyrack.cli.desk import client_of
+from keyrack.core.errors import InvalidRequest, Unavailable
 from keyrack.core.session import MAX_LENGTH
 from keyrack.server.opening import open_verifier
-from keyrack.server.questions import Asked, answer_json, read_question
+from keyrack.server.questions import answer_json, read_question
 from keyrack.settings import Settings
+from keyrack.stores.urls import is_server
 
 ORIGIN = ("keyrack verify", None)
 
@@ -51,24 +51,28 @@ def verify(
         "cost": cost,
         "explain": True,
     }
-    decision = _decide(Settings.read(store=store), read_question(question))
-    answer = answer_json(decision, explain=True)
+    answer = _decide(Settings.read(store=store), question)
     if as_json:
         display.show_json(answer)
     else:
         display.show_members({"decision": "allowed" if answer["valid"] else "denied", **answer})
-    raise typer.Exit(_code(decision))
+    raise typer.Exit(_code(answer))
 
 
-def _decide(settings: Settings, asked: Asked) -> Decision:
+def _decide(settings: Settings, question: dict[str, Any]) -> dict[str, Any]:
+    if is_server(settings.store):
+        with client_of(settings) as client:
+            answer: dict[str, Any] = client.call("POST", "/v1/verify", question)
+            return answer
+    asked = read_question(question)
     with open_verifier(settings) as verifier:
-        return verifier.verify(asked.text, asked.access, ORIGIN)
+        return answer_json(verifier.verify(asked.text, asked.access, ORIGIN), explain=True)
 
 
-def _code(decision: Decision) -> int:
-    if not isinstance(decision, Denied):
+def _code(answer: dict[str, Any]) -> int:
+    if answer["valid"]:
         return exits.OK
-    return exits.UNAVAILABLE if ANSWERS[decision.reason].status == 503 else exits.REFUSED
+    return exits.UNAVAILABLE if answer["code"] == Unavailable.code else exits.REFUSED
 
 
 def _read_text() -> str:

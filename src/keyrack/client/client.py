@@ -279,6 +279,10 @@ class Client:
         """All refusals that are kept, page by page as they are taken."""
         return _all(lambda cursor: self.find_denials(tenant=tenant, limit=PAGE, cursor=cursor))
 
+    def call(self, method: str, path: str, body: Any = None) -> Any:
+        """Any operation, JSON in and JSON out; made once, unless it reads."""
+        return self._call(method, path, body, again=method == "GET")
+
     # The server itself
 
     def lives(self) -> bool:

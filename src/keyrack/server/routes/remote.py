@@ -34,7 +34,7 @@ from keyrack.stores.sealing import open_key
 from keyrack.verifier import Verifier
 
 ANY_TENANT = "tenants:verify"
-Node = Annotated[str, Path(description="What it drew.", json_schema_extra={"pattern": f"^{NODE}$"})]
+Node = Annotated[str, Path(description="What it drew for itself.", pattern=f"^{NODE}$")]
 router = APIRouter(prefix="/v1", tags=["verify"])
 
 
