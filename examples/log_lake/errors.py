@@ -16,7 +16,6 @@ from keyrack.guards.fastapi import Refused
 
 REALM = "log-lake"
 PROBLEM_TYPE = "application/problem+json"
-RETRY_SECONDS = "1"
 
 
 def document(error: KeyrackError) -> dict[str, Any]:
@@ -43,7 +42,7 @@ def install(app: FastAPI) -> None:
 def problem(error: KeyrackError, request_id: str | None = None) -> JSONResponse:
     """The response for an error."""
     named = {"request_id": request_id} if request_id else {}
-    headers = {"Cache-Control": "no-store", **({"Retry-After": RETRY_SECONDS} if error.status == 503 else {})}
+    headers = {"Cache-Control": "no-store"}
     return JSONResponse({**document(error), **named}, error.status, headers, PROBLEM_TYPE)
 
 

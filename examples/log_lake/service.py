@@ -100,7 +100,9 @@ def _open_verifier(settings: Settings, clock: Clock) -> Verifier:
             poll=settings.poll_seconds,
             clock=lambda: clock().timestamp(),
         )
-    except ConfigurationError:
-        raise
+    except ConfigurationError as error:
+        if error.setting != "KEYRACK_COUNTERS":
+            raise
+        raise ConfigurationError("LAKE_LIMITER_URL", "names no limiter that can be opened.") from error
     except KeyrackError as error:
         raise ConfigurationError("KEYRACK_STORE", error.detail) from error

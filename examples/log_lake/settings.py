@@ -95,7 +95,7 @@ def key_store_in(storage_url: str) -> str:
 
 def _require_shared_limiter(settings: Settings) -> None:
     """Every node with counters of its own would let through as much as all may together."""
-    if settings.nodes > 1 and settings.limiter_url.startswith(_LOCAL_LIMITERS):
+    if settings.nodes > 1 and settings.limiter_url.lower().startswith(_LOCAL_LIMITERS):
         raise ConfigurationError(
             "LAKE_LIMITER_URL", "must be one that all nodes share, since LAKE_NODES is above 1."
         )
