@@ -76,8 +76,10 @@ class RemoteBed:
         self._portal = portal
         self._remotes: list[Remote] = []
 
-    def remote(self, key: str | None = None, **options: Any) -> Remote:
+    def remote(self, key: str | None = None, *, cut: bool = False, **options: Any) -> Remote:
+        """A remote store that has heard of the server, unless the way there is cut."""
         wire = Wire(Inside(self.house.app, self._portal))
+        wire.is_cut = cut
         made = Remote(self.house, wire, key or self.key, **options)
         self._remotes.append(made)
         made.follow()

@@ -203,6 +203,14 @@ def test_its_age_is_its_own_and_that_of_the_server(bed: RemoteBed, remote: Remot
     assert remote.verifier.following.max_stale == 30
 
 
+def test_what_never_heard_of_its_server_decides_nothing(bed: RemoteBed) -> None:
+    text = bed.mint("a:b")["secret"]
+    remote = bed.remote(cut=True)
+    remote.wire.is_cut = False
+    assert remote.verdict(text, "a:b") == "stale"
+    assert remote.asked(PROVE) == 0
+
+
 def test_a_page_that_was_cut_confirms_nothing_yet(bed: RemoteBed, remote: Remote) -> None:
     following = remote.verifier.following
     following._client.feed = lambda **_: {  # type: ignore[method-assign]

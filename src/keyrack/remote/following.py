@@ -15,12 +15,12 @@ from typing import Any
 
 from keyrack.chores import Telling
 from keyrack.client import Client
-from keyrack.client.errors import CallRefused
+from keyrack.client.errors import CallRefused, RateLimited
 from keyrack.core.errors import ConfigurationError, KeyrackError
 from keyrack.core.model import Reason
 from keyrack.core.records import read_time
 from keyrack.remote.known import Known
-from keyrack.stores.follower import FOREVER, NEVER, steady
+from keyrack.stores.follower import DEFAULT_MAX_STALE, FOREVER, NEVER, steady
 from keyrack.stores.opened import Clock
 
 WAIT_SECONDS = 5.0
@@ -50,7 +50,7 @@ class Following:
         self._thread = threading.Thread(target=self._run, name="keyrack-remote", daemon=True)
         self.node: str | None = secrets.token_hex(8)
         """By what the server knows this node, so that a revocation which waits, waits for it."""
-        self.max_stale = self._max_stale_here
+        self.max_stale = min(self._max_stale_here, DEFAULT_MAX_STALE)
         """Seconds; the store's own, or less where this node was told less."""
         self.confirmed_at = NEVER
         """As of when everything that changed is known here, by `steady`."""
@@ -101,6 +101,8 @@ class Following:
         """Ask for news once; True when all is well. Trouble is kept, not raised."""
         try:
             self._hear(wait=wait)
+        except RateLimited as error:
+            self.trouble = f"{KEY} is limited to fewer calls than it takes to follow: {error.detail}"
         except CallRefused as error:
             self._doubt, self.trouble = Reason.UNCONFIGURED, f"{KEY} is refused by the server: {error.code}."
         except KeyrackError as error:

@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import Any
 
 from keyrack.client import Client, reading
-from keyrack.client.errors import CallRefused
+from keyrack.client.errors import CallRefused, RateLimited
 from keyrack.client.values import Answer
 from keyrack.core import session
 from keyrack.core.checks import Proved, Refused
@@ -143,7 +143,7 @@ def denied_of(answer: Answer, key: Key | None = None, secret: Secret | None = No
 
 def trouble(error: KeyrackError) -> Reason:
     """What a failed call means for whoever waits for a decision: never that their key is bad."""
-    if isinstance(error, CallRefused):
+    if isinstance(error, CallRefused) and not isinstance(error, RateLimited):
         log.error("KEYRACK_KEY is refused by the server: %s", error.code)
         return Reason.UNCONFIGURED
     log.warning("the server could not be asked: %s", error.detail)
