@@ -20,8 +20,8 @@ from keyrack.core.errors import Unavailable
 from keyrack.stores.objects.storage import Found, Listed
 
 CONNECT_SECONDS = 1.0
-REQUEST_SECONDS = 2.0
-"""For one small request; with its one retry it stays below a third of a max_stale of 15 seconds."""
+REQUEST_SECONDS = 1.5
+"""For one small request and its retry. A commit makes three, below a third of a max_stale of 15 seconds."""
 BULK_SECONDS = 60.0
 """For a checkpoint, which may be large and which no commit waits for."""
 BULK = "checkpoint/"

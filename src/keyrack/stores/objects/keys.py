@@ -29,7 +29,7 @@ from keyrack.stores.protocols import (
     Snapshot,
 )
 
-COMMIT_SECONDS = 3.0
+COMMIT_SECONDS = 4.0
 """How long a commit tries to be the first among the writers."""
 
 Make = Callable[[State], Commit]
@@ -128,6 +128,8 @@ class ObjectKeys:
 
     def _commit(self, make: Make) -> Commit:
         until = steady() + COMMIT_SECONDS
+        self._log.catch_up()
+        # Whoever was slower has read the other's commit by that, and is the faster one next time.
         while steady() < until:
             with self._log.planning() as state:
                 commit = make(state)

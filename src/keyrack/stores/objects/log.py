@@ -27,7 +27,7 @@ LOOK_AROUND_SECONDS = 10.0
 """How often a reader looks whether there is anything behind a number that is missing."""
 AT_ONCE = 16
 """How many objects are asked for at a time when many are needed."""
-ATTEMPTS = 3
+ATTEMPTS = 2
 """How often a commit is put whose result is not known; the same bytes again do no harm."""
 T = TypeVar("T")
 
@@ -48,25 +48,36 @@ class ObjectLog:
         self._look_around_seconds = look_around_seconds
         self._looked_at = steady()
 
+    def catch_up(self) -> None:
+        """Read what is new, and see that what was read last still stands."""
+        if self._is_planning_here():
+            return
+        self._load()
+        while self._read_next():
+            pass
+        self._require_end()
+        self._look_around()
+
     @contextmanager
     def now(self) -> Iterator[State]:
         """The state up to the end of the log. It stays as it is until `with` is left, so do no I/O."""
-        self._catch_up()
+        self.catch_up()
         with self._lock:
             yield self._known()
 
     @contextmanager
     def planning(self) -> Iterator[State]:
-        """As `now`, for a plan: what it reads through the store meanwhile is this same state."""
-        with self.now() as state:
+        """The state as it was read, for a plan: what that reads through the store meanwhile is the same."""
+        with self._lock:
             self._planning = True
             try:
-                yield state
+                yield self._known()
             finally:
                 self._planning = False
 
     def append(self, commit: Commit) -> bool:
-        """Write a commit that was made from the state as it is; False when another writer was first.
+        """Write a commit that was made from the state as it is; False when another writer was first, whose
+        commit is read then.
 
         Durable on return. Raises Unavailable when it cannot be written, or when nobody knows whether it
         was: then it is there at the next look, or never.
@@ -74,10 +85,8 @@ class ObjectLog:
         path = path_of(Place.LOG, commit.number)
         data = seal_document(path, write_commit(commit), self._peppers.first)
         found = self._put(path, data)
-        if found.data != data:
-            return False
         self._take(commit.number, found)
-        return True
+        return found.data == data
 
     def commits(self, numbers: Sequence[int]) -> list[Commit]:
         """Commits of the past, read again. One whose pepper is gone is not authenticated."""
@@ -105,16 +114,6 @@ class ObjectLog:
             raise Unavailable("The store was not read yet.")
         return self._state
 
-    def _catch_up(self) -> None:
-        """Read what is new, and see that what was read last still stands."""
-        if self._is_planning_here():
-            return
-        self._load()
-        while self._read_next():
-            pass
-        self._require_end()
-        self._look_around()
-
     def _is_planning_here(self) -> bool:
         """Whether this thread is inside a plan: nobody else gets the lock then, and nothing may change."""
         if not self._lock.acquire(blocking=False):
@@ -138,17 +137,21 @@ class ObjectLog:
         return state
 
     def _tail(self, number: int) -> list[tuple[int, Found]]:
-        """Every commit behind a number. Raises Corrupted when one is missing."""
-        listed = self.storage.list(Place.LOG.folder, after=path_of(Place.LOG, number))
-        numbers = [found for one in listed if (found := number_of(one.path)) is not None]
-        if numbers:
-            self._require_gapless(number, numbers[-1], {*numbers})
+        """The commits behind a number, as far as a listing shows them without a gap."""
+        numbers = self._numbers_behind(number)
         return list(zip(numbers, self._at_once(self._required, numbers), strict=True))
 
-    def _require_gapless(self, number: int, last: int, numbers: set[int]) -> None:
-        missing = next((one for one in range(number + 1, last) if one not in numbers), None)
-        if missing is not None:
-            raise Corrupted(path_of(Place.LOG, missing), "is missing, and there are later ones")
+    def _numbers_behind(self, number: int) -> range:
+        """The numbers that follow on this one. Raises Corrupted when one is missing before later ones."""
+        listed = self.storage.list(Place.LOG.folder, after=path_of(Place.LOG, number))
+        end = number
+        for found in (number_of(one.path) for one in listed):
+            if found is not None and found != end + 1:
+                # A directory is not listed at one instant: what was made meanwhile may be there after all.
+                self._required(end + 1)
+                break
+            end = end if found is None else found
+        return range(number + 1, end + 1)
 
     def _required(self, number: int) -> Found:
         path = path_of(Place.LOG, number)
@@ -202,8 +205,7 @@ class ObjectLog:
         """See now and then that the number which is missing is the end, and not a gap."""
         if steady() < self._looked_at + self._look_around_seconds:
             return
-        number = self._known().position.number
-        self._tail(number)
+        self._numbers_behind(self._known().position.number)
         self._looked_at = steady()
 
     def _old(self, number: int) -> Commit:
