@@ -16,6 +16,8 @@ from keyrack.guards.fastapi import Refused
 
 REALM = "log-lake"
 PROBLEM_TYPE = "application/problem+json"
+RETRY_SECONDS = "1"
+"""When there may be room again for what was too much at once; the guard says it for limits of keys."""
 
 
 def document(error: KeyrackError) -> dict[str, Any]:
@@ -42,7 +44,7 @@ def install(app: FastAPI) -> None:
 def problem(error: KeyrackError, request_id: str | None = None) -> JSONResponse:
     """The response for an error."""
     named = {"request_id": request_id} if request_id else {}
-    headers = {"Cache-Control": "no-store"}
+    headers = {"Cache-Control": "no-store", **({"Retry-After": RETRY_SECONDS} if error.status == 429 else {})}
     return JSONResponse({**document(error), **named}, error.status, headers, PROBLEM_TYPE)
 
 

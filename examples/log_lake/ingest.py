@@ -61,6 +61,11 @@ class Ingest:
         self._schemas = Schemas(storage)
         self._open: dict[Place, Batch] = {}
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether no object waits to be written."""
+        return not self._open
+
     async def store(self, tenant: str, stream: str, table: pa.Table, *, at: datetime) -> None:
         """Store events that came in at that time; they are durable when this returns. Raises Unavailable."""
         place = Place(tenant, stream, paths.hour_start(at))

@@ -39,10 +39,11 @@ class Queries:
     def __init__(self, storage_url: str, clock: Clock, *, seconds: float):
         self._workers = Workers(storage_url)
         self._threads = ThreadPoolExecutor(PROCESSES, thread_name_prefix="query")
-        self._folder = tempfile.TemporaryDirectory(prefix="log-lake-")
+        self._temporary = tempfile.TemporaryDirectory(prefix="log-lake-")
         self._clock = clock
         self._seconds = seconds
-        self.sessions = Sessions(Path(self._folder.name))
+        self.folder = Path(self._temporary.name)
+        self.sessions = Sessions(self.folder)
 
     def open(self, key_id: str, tenant: str, streams: tuple[str, ...]) -> Running:
         """A session for a query that has passed all checks, to be closed. Raises TooManyQueries."""
@@ -79,7 +80,7 @@ class Queries:
         self.sessions.close_all()
         self._threads.shutdown(cancel_futures=True)
         self._workers.close()
-        self._folder.cleanup()
+        self._temporary.cleanup()
 
     async def _look_after(self, running: Running, watch: Watch, seconds_left: float) -> None:
         running.check()

@@ -34,6 +34,11 @@ class Worker:
         )
 
     @property
+    def pid(self) -> int:
+        """The process."""
+        return self._process.pid
+
+    @property
     def is_alive(self) -> bool:
         """Whether it can be asked."""
         return self._process.poll() is None

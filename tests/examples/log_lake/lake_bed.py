@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import secrets
 from collections.abc import Mapping, Sequence
@@ -12,6 +13,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import httpx
+from starlette.types import Message
 
 from examples.log_lake.app import create_app
 from examples.log_lake.service import Service
@@ -131,6 +133,40 @@ class Lake:
     def send(self, *requests: Mapping[str, Any], address: str = ADDRESS) -> list[httpx.Response]:
         """Send requests at the same time; the answers in their order."""
         return self._loop.run(self._send(requests, address))
+
+    def send_raw(
+        self, path: str, key: str, messages: Sequence[Message], *, fail_after: int | None = None
+    ) -> list[Message]:
+        """One POST as a server would hand it over: what comes in, then silence; what went out.
+
+        With `fail_after` the connection breaks once so many messages went out.
+        """
+        sent: list[Message] = []
+        waiting = list(messages)
+
+        async def receive() -> Message:
+            if waiting:
+                return waiting.pop(0)
+            return await asyncio.get_running_loop().create_future()
+
+        async def send(message: Message) -> None:
+            sent.append(message)
+            if len(sent) == fail_after:
+                raise OSError("the connection is gone")
+
+        headers = [(b"x-api-key", key.encode()), (b"content-type", b"application/json")]
+        scope = {
+            "type": "http",
+            "method": "POST",
+            "path": path,
+            "raw_path": path.encode(),
+            "query_string": b"",
+            "headers": headers,
+            "client": (ADDRESS, 40000),
+        }
+        with contextlib.suppress(OSError):
+            self._loop.run(self.app(scope, receive, send))
+        return sent
 
     async def _send(self, requests: Sequence[Mapping[str, Any]], address: str) -> list[httpx.Response]:
         transport = httpx.ASGITransport(self.app, client=(address, 40000), raise_app_exceptions=False)
