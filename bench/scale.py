@@ -26,6 +26,8 @@ from keyrack.stores.follower import Follower
 
 MILLION = 1_000_000
 MEBIBYTE = 1 << 20
+HELD = 100
+"""Of so many keys one is held where not all are."""
 TITLE = "Among few keys and among a million"
 HOW = (
     "One fresh process for each store (SQLite, its file in the page cache), all of them deciding by turns, "
@@ -34,7 +36,8 @@ HOW = (
     "open store to a replica that decides, every record read, authenticated and summed up. A key in memory: "
     "what the kernel counts as resident (VmRSS) after the start, less what it counted before, divided by "
     "the keys; records are 418 bytes on average (three scopes, a name, an owner, one secret). Of keys that "
-    "were used the parsed form is kept beside the bytes, of 20,000 at most: a line of its own as well."
+    "were used the parsed form is kept beside the bytes, of 20,000 at most: a line of its own as well. Held: "
+    "where a process is told to hold fewer keys than there are (KEYRACK_REPLICA_MAX_KEYS)."
 )
 
 
@@ -50,11 +53,11 @@ class Loaded(NamedTuple):
 class Keyring:
     """A fresh process that has loaded one store, and decides when it is told to."""
 
-    def __init__(self, count: int, path: Path):
+    def __init__(self, count: int, path: Path, *, max_keys: int | None = None):
         self.count = count
         spawn = multiprocessing.get_context("spawn")
         self._process = ProcessPoolExecutor(1, mp_context=spawn)
-        self.loaded = self._process.submit(_load, path, count).result()
+        self.loaded = self._process.submit(_load, path, count, max_keys).result()
 
     def turn(self, numbers: Sequence[int]) -> float:
         """Nanoseconds that one decision on these keys takes."""
@@ -84,6 +87,7 @@ def measure(paths: Mapping[int, Path], effort: Effort) -> Section:
         figures += _beside_the_first(rings[1:], many, effort)
         figures.append(_in_memory(largest, f"{many:,} used", largest.bytes_a_key()))
         figures.append(_first_use(largest, many, effort))
+    figures += _few_held(largest.count, paths[largest.count], effort)
     missed = any(figure.is_met is False for figure in figures)
     return Section(TITLE, HOW, figures, _profile(paths[many]) if missed else ())
 
@@ -122,6 +126,18 @@ def _first_use(ring: Keyring, used: int, effort: Effort) -> Figure:
     return Figure(f"{ring.count:,} keys: the first use of a key", "µs", ring.turn(numbers) / 1000)
 
 
+def _few_held(count: int, path: Path, effort: Effort) -> Iterator[Figure]:
+    """The largest store once more, with one key in HELD in memory."""
+    held = count // HELD
+    with Keyring(count, path, max_keys=held) as ring:
+        name = f"{count:,} keys, {held:,} held"
+        yield Figure(f"{name}: start", "s", ring.loaded.seconds)
+        yield Figure(f"{name}: processor time of the start", "s", ring.loaded.busy_seconds)
+        yield Figure(f"{name}: a key in memory", "bytes", ring.loaded.bytes_a_key)
+        numbers = Random(2).sample(range(1, count), k=min(effort.calls, count - 1))
+        yield Figure(f"{name}: a key that is read from the store", "µs", ring.turn(numbers) / 1000)
+
+
 def _profile(path: Path) -> list[str]:
     stores = open_stores(f"sqlite:///{path}", peppers=PEPPERS)
     try:
@@ -140,8 +156,9 @@ class _Here(NamedTuple):
 _here: list[_Here] = []
 
 
-def _load(path: Path, count: int) -> Loaded:
-    verifier = Verifier(open_stores(f"sqlite:///{path}", peppers=PEPPERS))
+def _load(path: Path, count: int, max_keys: int | None) -> Loaded:
+    stores = open_stores(f"sqlite:///{path}", peppers=PEPPERS)
+    verifier = Verifier(stores, replica_max_keys=max_keys)
     _here.append(_Here(verifier, memory.resident()))
     started_at, busy_before = perf_counter(), thread_time()
     verifier.start()
