@@ -106,6 +106,25 @@ def test_a_node_that_follows_is_waited_for_and_one_that_went_is_dropped(house: H
     assert left.id != mine.id
 
 
+def test_a_node_that_leaves_is_waited_for_no_more(house: House) -> None:
+    journal, after = house.verifier.stores.journal, house.head()
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(
+            house.root, "GET", "/v1/feed", params={"node": "a" * 8, "after": after, "wait": 0.5}
+        )
+        eventually(lambda: any(one.id.startswith("remote-") for one in journal.nodes()))
+        assert house.root("DELETE", "/v1/feed/aaaaaaaa").status_code == 204
+        assert problem(waiting.result(10)) == (503, "unavailable")
+    assert not any(one.id.startswith("remote-") for one in journal.nodes())
+    assert problem(house.root("DELETE", "/v1/feed/A")) == (404, "not_found")
+
+
+def test_nobody_speaks_for_the_node_of_another(house: House) -> None:
+    feed(house.root, node="a" * 8)
+    assert house.holder("keys:verify")("DELETE", "/v1/feed/aaaaaaaa").status_code == 204
+    assert any(one.id.startswith("remote-") for one in house.verifier.stores.journal.nodes())
+
+
 def test_a_proof_has_the_record_and_nothing_that_proves(house: House) -> None:
     key = house.root.mint("logs:read", networks=["10.0.0.0/8"], owner="ada")
     proof = prove(house.holder(*HOLDER), key["secret"])

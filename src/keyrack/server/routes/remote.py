@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import re
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -12,6 +13,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from keyrack.core import fields
 from keyrack.core.authority import Authority
 from keyrack.core.checks import Proved
+from keyrack.core.errors import NotFound
 from keyrack.core.model import Key
 from keyrack.remote.record import write_record
 from keyrack.server import feed as feeds
@@ -34,7 +36,7 @@ from keyrack.stores.sealing import open_key
 from keyrack.verifier import Verifier
 
 ANY_TENANT = "tenants:verify"
-Node = Annotated[str, Path(description="What it drew for itself.", pattern=f"^{NODE}$")]
+Node = Annotated[str, Path(description="Its own word.", json_schema_extra={"pattern": f"^{NODE}$"})]
 router = APIRouter(prefix="/v1", tags=["verify"])
 
 
@@ -51,6 +53,8 @@ async def feed(request: Request, by: By, query: Annotated[FeedQuery, Query()]) -
 @router.delete("/feed/{node}", status_code=204, response_class=Response, summary="Follow no more")
 def leave(request: Request, by: By, node: Node) -> None:
     """No revocation waits for this node any more. Idempotent."""
+    if re.fullmatch(NODE, node) is None:
+        raise NotFound("No node is called that.")
     verifier: Verifier = request.app.state.verifier
     verifier.stores.journal.retire(_node_id(by, node))
 
