@@ -18,7 +18,7 @@ from keyrack.core.model import Reason
 from keyrack.idempotency import Once
 from keyrack.stores.objects.bucket import Bucket
 from keyrack.stores.objects.directory import Directory
-from keyrack.stores.protocols import Excerpt, Kind, Listing
+from keyrack.stores.protocols import Batch, Excerpt, Kind, Listing, View
 
 PUT, GET = ("put", "log"), ("get", "log")
 LOWEST_MAX_STALE = 15.0
@@ -94,6 +94,19 @@ def test_a_storage_that_fails_at_any_step_writes_nothing(
     assert stored(node) == 1
 
 
+def test_a_write_that_is_refused_although_nothing_is_there_is_tried_again(
+    storage: MoodyStorage, node: Node
+) -> None:
+    """S3 answers so (409) when two write at the same time, whether one of them wins or none."""
+
+    def conflicting(path: str, data: bytes) -> None:
+        storage.put = put  # type: ignore[method-assign]
+
+    put, storage.put = storage.put, conflicting  # type: ignore[method-assign, assignment]
+    node.mint()
+    assert stored(node) == 1
+
+
 def test_who_was_slower_than_another_writer_makes_his_change_behind_it(
     storage: MoodyStorage, node: Node, tmp_path: Path
 ) -> None:
@@ -110,6 +123,23 @@ def test_who_was_slower_than_another_writer_makes_his_change_behind_it(
     other.stores.close()
     assert [entry.number for entry in node.keys.entries(Excerpt(after=2))] == [3, 4, 5]
     assert [record.name for record in node.keys.records(Listing())] == ["n", "between", "n"]
+
+
+def test_what_a_plan_reads_through_its_store_is_what_it_sees(node: Node, tmp_path: Path) -> None:
+    """Whoever plans looks at the store for what the view does not show; nothing may move in between."""
+    other = Node(Directory(tmp_path / "keys"))
+    seen = []
+
+    def plan(view: View) -> Batch:
+        if not seen:
+            other.mint("meanwhile")
+        seen.append((view.last(), node.keys.last()))
+        return Batch((), (), ())
+
+    node.keys.commit(plan)
+    other.stores.close()
+    assert [one == two for one, two in seen] == [True]
+    assert node.keys.last() != seen[0][0], "and afterwards the store has moved on"
 
 
 @pytest.mark.spec("LL-50")

@@ -58,6 +58,16 @@ def forged(files: Files) -> None:
     files.put(files.commit(SECOND), data.replace(own, str(genuine["check"]).encode()))
 
 
+def from_another_store(files: Files) -> None:
+    """Genuine, under the same pepper and number, but of a store with another history."""
+    other = Files(files.root.with_name("other"))
+    node = founded(other.root)
+    for name in ("a", "b", "c", "d"):
+        node.mint(name)
+    node.stores.close()
+    files.put(files.commit(SECOND), other.commit(SECOND).read_bytes())
+
+
 def cut_short(files: Files) -> None:
     files.put(files.commit(SECOND), files.commit(SECOND).read_bytes()[:-100])
 
@@ -86,6 +96,7 @@ WAYS = [
     swapped,
     replayed,
     forged,
+    from_another_store,
     cut_short,
     emptied,
     spoilt,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 
@@ -34,20 +33,24 @@ def text_of(number: int) -> str:
 
 
 def population(count: int) -> list[Record]:
-    """A tenant and so many keys, sealed as of the first event."""
-    pepper = GIVEN.first
-    digests = [pepper.digest.digest(text_of(number).encode()) for number in range(count)]
-    secret = Secret(1, VersionState.LIVE, AT, pepper.id, b"")
-    key = Key("", "kr", "live", "default", "n", ("a:b",), AT, "operator:tests", (secret,), "AAAA", revision=1)
-    keys = (
-        replace(key, id=f"{number:012d}", versions=(replace(secret, digest=digest),))
-        for number, digest in enumerate(digests)
+    """A tenant and so many keys, sealed as of the first event; the last one has the secret of its text."""
+    pepper, last = GIVEN.first, f"{count - 1:012d}"
+    digest = pepper.digest.digest(text_of(count - 1).encode())
+    secret = Secret(1, VersionState.LIVE, AT, pepper.id, digest)
+    key = Key(
+        last, "kr", "live", "default", "n", ("a:b",), AT, "operator:tests", (secret,), "AAAA", revision=1
     )
     tenant = Tenant(id="default", name="default", created_at=AT, revision=1)
-    return [
-        sealing.seal_tenant(tenant, pepper, serial=1),
-        *(sealing.seal_key(one, pepper, serial=1) for one in keys),
-    ]
+    sealed = sealing.seal_key(key, pepper, serial=1)
+    others = (_like(sealed, f"{number:012d}") for number in range(count - 1))
+    return [sealing.seal_tenant(tenant, pepper, serial=1), *others, sealed]
+
+
+def _like(record: Record, key_id: str) -> Record:
+    """The same record of another key: there are many to be made."""
+    body = record.body.replace(record.id.encode(), key_id.encode())
+    mac = GIVEN.first.record.digest(sealing.sealed_text(record.kind, key_id, body))
+    return record._replace(id=key_id, body=body, mac=mac)
 
 
 def opened(records: Sequence[Record]) -> Verifier:
