@@ -125,6 +125,18 @@ class TestHolding:
         assert [bed.find("LooksLikeOne") for _ in range(3)] == [None] * 3
         assert bed.keys.reads == 1
 
+    def test_no_more_ids_are_remembered_as_absent_than_there_is_room_for(
+        self, bed: Bed, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("keyrack.stores.partial.MAX_ABSENT", 3)
+        ids = [f"LooksLike{number:03}" for number in range(10)]
+        for key_id in ids:
+            bed.follower.replica._records._ids.add(key_id)  # type: ignore[attr-defined]
+            assert bed.find(key_id) is None
+            assert len(bed.follower.replica._records._absent) <= 3  # type: ignore[attr-defined]
+        assert bed.find(ids[-1]) is None
+        assert bed.keys.reads == 10
+
     def test_few_keys_are_all_held_however_they_change(self) -> None:
         bed = Bed(most=5)
         bed.made += [bed.mint()]
