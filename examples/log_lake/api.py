@@ -10,11 +10,15 @@ from fastapi.routing import APIRoute
 from starlette.routing import BaseRoute
 
 from examples.log_lake import errors
-from examples.log_lake.operations import BY_NAME
+from examples.log_lake.operations import BY_NAME, OPERATIONS
 from examples.log_lake.routes import firehose, health, ingest, keys, otlp, query, streams, tenants
 
 MODULES = (firehose, health, ingest, keys, otlp, query, streams, tenants)
 HANDLERS = {handler.__name__: handler for module in MODULES for handler in module.HANDLERS}
+
+
+class TableMismatch(Exception):
+    """The routes and the table of operations differ; a service like that must not start."""
 
 
 def create_api() -> FastAPI:
@@ -39,6 +43,14 @@ def create_api() -> FastAPI:
         )
     errors.install(api)
     return api
+
+
+def check_routes(api: FastAPI) -> None:
+    """Raises TableMismatch when a route has no row in the table, or a row no route."""
+    rows = {(operation.method, operation.path) for operation in OPERATIONS}
+    different = sorted(registered(api) ^ rows)
+    if different:
+        raise TableMismatch(f"in the routes or in the table of operations alone: {different}")
 
 
 def registered(api: FastAPI) -> set[tuple[str, str]]:

@@ -8,7 +8,7 @@ from functools import partial
 
 from starlette.types import ASGIApp
 
-from examples.log_lake.api import create_api
+from examples.log_lake.api import check_routes, create_api
 from examples.log_lake.credentials import Credentials
 from examples.log_lake.errors import REALM
 from examples.log_lake.firehose_answers import FirehoseAnswers
@@ -31,6 +31,7 @@ def create() -> ASGIApp:
 def create_app(service: Service) -> ASGIApp:
     """The application on an open service, which it closes when its server stops."""
     api = create_api()
+    check_routes(api)
     api.state.service = service
     guard = Guard(
         api,

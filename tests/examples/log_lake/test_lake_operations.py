@@ -9,7 +9,7 @@ import pytest
 from lake_bed import Lake, code
 from lake_requests import NAMES, PROTECTED, needed, others, right_request, with_key
 
-from examples.log_lake.api import create_api, registered
+from examples.log_lake.api import TableMismatch, check_routes, create_api, registered
 from examples.log_lake.operations import BY_NAME, OPERATIONS
 
 _ROW = re.compile(r"^\| `([A-Z]+) (\S+)` \| (\S+) \| (\d+) \|", re.MULTILINE)
@@ -55,7 +55,12 @@ def test_whether_a_path_exists_is_told_to_good_keys_alone(lake: Lake) -> None:
 
 @pytest.mark.spec("LL-1", "LL-60")
 def test_the_routes_are_those_of_the_table() -> None:
-    assert registered(create_api()) == {(operation.method, operation.path) for operation in OPERATIONS}
+    api = create_api()
+    assert registered(api) == {(operation.method, operation.path) for operation in OPERATIONS}
+    check_routes(api)
+    api.add_api_route("/api/v1/secrets", lambda: None, methods=["GET"])
+    with pytest.raises(TableMismatch, match="/api/v1/secrets"):
+        check_routes(api)
 
 
 @pytest.mark.spec("LL-60")

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import itertools
 import re
+import sqlite3
+from contextlib import closing
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import OpenLake
+from conftest import OpenLake, make_store
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from lake_bed import OPERATOR, TENANT_HEADER, Clock, Lake, code
+from lake_bed import OPERATOR, TENANT_HEADER, Clock, Lake, code, environment
 from lake_requests import KEYS, NAMES, STREAM, TENANTS, fill, right_request, with_key
 
 from examples.log_lake.operations import BY_NAME
-from keyrack import Tenant
+from keyrack import ConfigurationError, Tenant
 
 QUERY = {"query": f"SELECT * FROM {STREAM}", "startTime": "10m", "endTime": "now"}
 USES: dict[str, dict[str, Any]] = {
@@ -256,6 +259,21 @@ def test_a_key_whose_tenant_has_no_record_is_refused_and_health_says_so(lake: La
     assert "acme" in checks["tenants"]["detail"]
 
 
+@pytest.mark.spec("LL-16")
+def test_a_node_does_not_start_on_a_store_that_lost_a_tenant(open_lake: OpenLake, tmp_path: Path) -> None:
+    path = tmp_path / "keys.db"
+    store = {
+        "KEYRACK_STORE": f"sqlite:///{path}",
+        "KEYRACK_PEPPERS": environment(tmp_path)["KEYRACK_PEPPERS"],
+    }
+    make_store(environment(tmp_path, **store))
+    open_lake(**store).tenant("acme")
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        assert other.execute("DELETE FROM records WHERE id = 'acme'").rowcount == 1
+    with pytest.raises(ConfigurationError, match="KEYRACK_STORE"):
+        open_lake(**store)
+
+
 def written_by_hand(stores: Any, tenant: Tenant, at: Any) -> None:
     """A tenant that the store holds although nobody can make it."""
     from keyrack.core.events import Event, EventKind
@@ -278,3 +296,17 @@ def test_pages_of_tenants_follow_each_other(lake: Lake) -> None:
     assert found == ["default", "t0", "t1", "t2"]
     for query in ("limit=0", "limit=101", "cursor=x", "limit=x"):
         assert code(lake.request("GET", f"{TENANTS}?{query}", root)) == "invalid_request"
+
+
+@pytest.mark.spec("LL-9", "LL-24")
+def test_a_tenant_may_be_called_like_a_folder_of_the_key_store(open_lake: OpenLake, tmp_path: Path) -> None:
+    """Keys and events share one storage; a node that starts anew reads the one past the other."""
+    store = {"KEYRACK_STORE": "", "KEYRACK_PEPPERS": environment(tmp_path)["KEYRACK_PEPPERS"]}
+    make_store(environment(tmp_path, **store))
+    lake = open_lake(**store)
+    keys = {name: lake.key(tenant=lake.tenant(name)) for name in ("log", "checkpoint", "probe", "streams")}
+    for key in keys.values():
+        fill(lake, key=key)
+    fresh = open_lake(**store)
+    for name, key in keys.items():
+        assert [row["a"] for row in used(fresh, "query", key, None).json()] == [1], name
