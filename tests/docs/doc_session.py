@@ -53,6 +53,10 @@ class Session:
         while self._servers:
             self._servers.pop().stop()
 
+    def set(self, variable: str, value: str) -> None:
+        """Have a variable that somebody else set, before the page begins."""
+        self._environment[variable] = value
+
     def make_store(self) -> None:
         """Have a new store in the page's folder, its root key in KEYRACK_KEY."""
         self._execute("keyrack init --json")

@@ -28,9 +28,11 @@ def _is_done(block: Block) -> bool:
     return block.kind is not None or block.language in RUN
 
 
-def prepare(session: Session, run: list[Block]) -> None:
+def prepare(session: Session, run: list[Block], request: pytest.FixtureRequest) -> None:
     """What a page counts on that it does not do itself: a store, or the server that other pages start."""
     text = "\n".join(block.text for block in run)
+    if "$DATABASE_URL" in text:
+        session.set("DATABASE_URL", request.getfixturevalue("postgresql_url"))
     calls = re.search(rf"\b{API_PORT}\b", text) or any(block.kind == "body" for block in run)
     if re.search(r"\bkeyrack (init|serve)\b", text):
         return
@@ -41,10 +43,10 @@ def prepare(session: Session, run: list[Block]) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=names)
-def test_every_snippet_of_a_page_runs(page: Path, tmp_path: Path) -> None:
+def test_every_snippet_of_a_page_runs(page: Path, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     run = runnable(page)
     with closing(Session(tmp_path)) as session:
-        prepare(session, run)
+        prepare(session, run, request)
         for block in run:
             session.run(block)
 
