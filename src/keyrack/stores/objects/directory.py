@@ -37,8 +37,8 @@ class Directory:
 
     def list(self, folder: str, *, after: str = "") -> Sequence[Listed]:
         with self._here():
-            paths = sorted(folder + name for name in self._names(folder))
-            return [Listed(path, _tag((self._root / path).stat())) for path in paths if path > after]
+            paths = sorted(path for path in self._paths(folder) if path > after)
+            return [Listed(path, _tag((self._root / path).stat())) for path in paths]
 
     def put(self, path: str, data: bytes) -> str | None:
         with self._here():
@@ -76,13 +76,13 @@ class Directory:
         except OSError as error:
             raise Unavailable(f"The key store failed: {type(error).__name__}.") from None
 
-    def _names(self, folder: str) -> Iterator[str]:
+    def _paths(self, folder: str) -> Iterator[str]:
         try:
             entries = os.scandir(self._root / folder)
         except FileNotFoundError:
             return
         with entries:
-            yield from (entry.name for entry in entries if not entry.name.startswith("."))
+            yield from (folder + entry.name for entry in entries if not entry.name.startswith("."))
 
     def _target(self, path: str) -> Path:
         """The file of a path, its folders made. The root is expected to be there and is never made."""
