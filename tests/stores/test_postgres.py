@@ -11,11 +11,13 @@ from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from functools import partial
 
 import pytest
+from engine_bed import OPERATOR
 from servers.postgresql import STANDBY, PostgresServer
 from sqlalchemy import Connection
 
-from keyrack import ConfigurationError, Unavailable, Verifier, open_stores
+from keyrack import Access, ConfigurationError, Denied, Reason, Unavailable, Verifier, Wish, open_stores
 from keyrack.founding import found
+from keyrack.restoring import accept_head
 from keyrack.stores.follower import DEFAULT_MAX_STALE, steady
 from keyrack.stores.journal import Node
 from keyrack.stores.protocols import Batch, Excerpt, Listing, View
@@ -301,3 +303,50 @@ class TestNodes:
             postgresql.run(moved, name_of(postgresql_url))
             (node,) = stores.journal.nodes()
         assert age <= steady() - node.renewed_at < age + 60
+
+    def test_a_node_that_was_killed_is_forgotten_after_a_month(
+        self, postgresql: PostgresServer, postgresql_url: str
+    ) -> None:
+        with closing(open_stores(postgresql_url, peppers=PEPPERS, create=True)) as stores:
+            for node, days in (("killed", 31), ("asleep", 29), ("retiring", 0)):
+                stores.journal.renew(Node(node, 1, b"", 0.0))
+                moved = f"UPDATE nodes SET renewed_at = renewed_at - {days * 86_400} WHERE id = '{node}'"
+                postgresql.run(moved, name_of(postgresql_url))
+            stores.journal.retire("retiring")
+            assert [node.id for node in stores.journal.nodes()] == ["asleep"]
+
+
+def test_a_database_that_was_restored_is_refused_until_somebody_says_so(
+    postgresql: PostgresServer, postgresql_url: str
+) -> None:
+    Verifier.open(postgresql_url, peppers=PEPPERS, create=True).close()
+    name = name_of(postgresql_url)
+    postgresql.run(f"CREATE DATABASE {name}_backup TEMPLATE {name}")
+    with Verifier.open(postgresql_url, peppers=PEPPERS, poll=0.05) as verifier:
+        text = verifier.issuer().mint(Wish("later"), by=OPERATOR).secret or ""
+        exchange(postgresql, name)
+        eventually(lambda: verifier.doubt() is Reason.STORE_DOWN)
+        assert "rolled back" in str(verifier.trouble)
+        with closing(open_stores(postgresql_url, peppers=PEPPERS)) as stores:
+            assert len(accept_head(stores, by="tests").lost) == 1
+        eventually(lambda: verifier.doubt() is None)
+        decision = verifier.verify(text, Access())
+        assert isinstance(decision, Denied)
+        assert decision.reason is Reason.UNKNOWN
+
+
+def exchange(server: PostgresServer, name: str) -> None:
+    """Put a backup in the place of a database, as nobody can while somebody uses it."""
+    server.run(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+    server.run(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
+    eventually(lambda: not server.run(f"SELECT 1 FROM pg_stat_activity WHERE datname = '{name}'"))
+    server.run(f"ALTER DATABASE {name} RENAME TO {name}_lost")
+    server.run(f"ALTER DATABASE {name}_backup RENAME TO {name}")
+
+
+def eventually(true: Callable[[], object]) -> None:
+    """Wait until that is so; fails when it is not within twenty seconds."""
+    deadline = steady() + 20
+    while not true():
+        assert steady() < deadline, "this did not happen in time"
+        threading.Event().wait(0.005)

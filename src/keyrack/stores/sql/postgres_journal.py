@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, delete, or_, select
 from sqlalchemy.dialects import postgresql
 
 from keyrack.stores.follower import steady
@@ -15,7 +15,12 @@ from keyrack.stores.sql.postgres_database import NOW, PostgresDatabase
 
 JOURNAL_LOCK = int.from_bytes(b"keyrack\x02")
 """Taken by whoever writes notes, so that serials are committed in order and no two prune the same rows."""
+FORGOTTEN_SECONDS = 30 * 24 * 3600
+"""After so long a node that never said that it retired is taken to be gone for good."""
 _RENEW = renewed(postgresql.insert(nodes).values(renewed_at=NOW))
+_RETIRE = delete(nodes).where(
+    or_(nodes.c.id == bindparam("node"), nodes.c.renewed_at < NOW - FORGOTTEN_SECONDS)
+)
 _NODES = select(nodes.c.id, nodes.c.applied, nodes.c.hash, NOW - nodes.c.renewed_at)
 
 
@@ -36,6 +41,11 @@ class PostgresJournal(SqlJournal):
         said = {"id": node.id, "applied": node.applied, "hash": node.hash}
         with self._announcing() as connection:
             connection.execute(_RENEW, said)
+
+    def retire(self, node_id: str) -> None:
+        """Say that this node decides nothing more; those that were killed long ago cannot."""
+        with self._announcing() as connection:
+            connection.execute(_RETIRE, {"node": node_id})
 
     def nodes(self) -> Sequence[Node]:
         """The nodes, with `renewed_at` on this machine's steady clock; never earlier than it was."""
