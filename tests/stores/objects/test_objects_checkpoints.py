@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,9 +12,11 @@ from objects_bed import BY, Files, MoodyStorage, Node, founded, verdict
 
 from keyrack import Verifier
 from keyrack.core.errors import ConfigurationError, Corrupted, Tampered
+from keyrack.core.peppers import Peppers
 from keyrack.peppering import rotate
 from keyrack.stores.objects import checkpoints
 from keyrack.stores.objects.directory import Directory
+from keyrack.stores.objects.envelope import seal_document
 from keyrack.stores.objects.paths import Place, path_of
 from keyrack.stores.protocols import Excerpt, Kind, Listing
 from keyrack.testing import PEPPERS
@@ -135,6 +138,18 @@ def test_a_checkpoint_that_was_altered_or_moved_is_a_bad_one(files: Files, whole
     node, got = read_by(files.root)
     assert got[:3] == [path_of(Place.CHECKPOINT, number) for number in (9, 6, 3)]
     assert state_of(node.keys) == state_of(whole.keys)
+
+
+@pytest.mark.spec("LL-48")
+def test_a_checkpoint_that_ends_before_its_commit_is_refused(files: Files) -> None:
+    """As somebody with an old pepper would seal one, to bring back what was revoked since."""
+    earlier, later = (json.loads(files.checkpoint(number).read_bytes()) for number in (6, 9))
+    members = {name: value for name, value in later.items() if name not in ("pepper", "check", "mac")}
+    path = path_of(Place.CHECKPOINT, 9)
+    forged = seal_document(path, {**members, "last": earlier["last"]}, Peppers.parse(PEPPERS).first)
+    files.put(files.checkpoint(9), forged)
+    with pytest.raises(Corrupted, match=path):
+        read_by(files.root)
 
 
 @pytest.mark.spec("LL-55")

@@ -131,10 +131,22 @@ class ObjectLog:
     def _loaded(self) -> State:
         state = newest_state(self.storage, self._peppers)
         if state.position.number:
-            self._tag = self._require_same(state.position).tag
+            self._tag = self._require_of_commit(state).tag
         for number, found in self._tail(state.position.number):
             self._apply(state, number, found)
         return state
+
+    def _require_of_commit(self, state: State) -> Found:
+        """Refuse a checkpoint that does not end with the commit that it names.
+
+        Whoever has an old pepper could seal one that ends earlier, before a revocation.
+        """
+        number = state.position.number
+        found = self._require_same(state.position)
+        entries = self._commit_of(number, found).batch.entries
+        if entries and entries[-1] != state.last():
+            raise Corrupted(path_of(Place.CHECKPOINT, number), "does not end with the commit that it names")
+        return found
 
     def _tail(self, number: int) -> list[tuple[int, Found]]:
         """The commits behind a number, as far as a listing shows them without a gap."""
@@ -209,9 +221,11 @@ class ObjectLog:
         self._looked_at = steady()
 
     def _old(self, number: int) -> Commit:
+        return self._commit_of(number, self._required(number))
+
+    def _commit_of(self, number: int, found: Found) -> Commit:
         path = path_of(Place.LOG, number)
-        data = self._required(number).data
-        return read_commit(path, open_document(path, data, self._peppers, known_only=False))
+        return read_commit(path, open_document(path, found.data, self._peppers, known_only=False))
 
     def _at_once(self, work: Callable[[int], T], numbers: Sequence[int]) -> list[T]:
         if len(numbers) < 2:
