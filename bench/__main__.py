@@ -11,7 +11,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from bench import floor, machine, report, scale, web
+from bench import floor, machine, nodes, report, scale, web
 from bench.effort import LONG, SHORT, Effort
 from bench.figures import Section
 from bench.population import Advance, store_of
@@ -36,6 +36,7 @@ def measured(console: Console, effort: Effort) -> Iterator[Section]:
     measurements: dict[str, Callable[[], Section]] = {
         floor.TITLE: lambda: floor.measure(store, effort),
         scale.TITLE: lambda: scale.measure(paths, effort),
+        nodes.TITLE: lambda: nodes.measure(paths[effort.carried], effort),
         web.TITLE: lambda: web.measure(store, effort),
     }
     for title, measure in measurements.items():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,11 +19,41 @@ class Effort:
     """Seconds of requests in one turn."""
     sizes: tuple[int, ...]
     """Keys in the stores that are compared."""
+    nodes: int
+    """Processes that a revocation has to reach."""
+    revocations: int
+    writers: tuple[int, ...]
+    """Processes that write at once."""
+    misses: int
+    """Keys that are not held and asked for."""
+    takes: int
+    """Units taken of a limit, one by one."""
+    carried: int
+    """Keys in the stores of each kind that are started from; one of the sizes."""
 
 
 SHORT = Effort(
-    rounds=200, calls=1000, singles=20_000, web_rounds=10, web_seconds=1.0, sizes=(10, 10_000, 1_000_000)
+    rounds=200,
+    calls=1000,
+    singles=20_000,
+    web_rounds=10,
+    web_seconds=1.0,
+    sizes=(10, 10_000, 1_000_000),
+    nodes=3,
+    revocations=20,
+    writers=(1, 4, 16),
+    misses=200,
+    takes=2000,
+    carried=10_000,
 )
-LONG = Effort(
-    rounds=2000, calls=1000, singles=200_000, web_rounds=40, web_seconds=2.0, sizes=(10, 10_000, 1_000_000)
+LONG = replace(
+    SHORT,
+    rounds=2000,
+    singles=200_000,
+    web_rounds=40,
+    web_seconds=2.0,
+    revocations=200,
+    misses=2000,
+    takes=20_000,
+    carried=1_000_000,
 )

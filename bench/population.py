@@ -25,9 +25,9 @@ from keyrack.stores.protocols import Batch, Keys, Kind, Plan, View
 PEPPERS = "bench:dM3xQ8vT5kR1zW7nB4hJ9cY2fL6gP0sA"
 SCOPES = ("logs:read", "metrics:read", "streams/web:ingest")
 CALLER = 0
+"""The number of the key that may verify others."""
 KEYS_IN_USE = 100
 """How many keys are presented in turn."""
-"""The number of the key that may verify others."""
 CACHE = Path(__file__).parent / "cache"
 TENANTS = 100
 A_COMMIT = 250

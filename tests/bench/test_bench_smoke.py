@@ -19,7 +19,20 @@ from bench.effort import Effort
 from bench.figures import Figure, Section, Spread, Target
 from bench.load import HOST, OK, Request, WrongAnswer, flood, probe
 
-TINY = Effort(rounds=2, calls=20, singles=100, web_rounds=1, web_seconds=0.1, sizes=(10, 150, 200))
+TINY = Effort(
+    rounds=2,
+    calls=20,
+    singles=100,
+    web_rounds=1,
+    web_seconds=0.1,
+    sizes=(10, 150, 200),
+    nodes=1,
+    revocations=1,
+    writers=(1,),
+    misses=2,
+    takes=2,
+    carried=10,
+)
 RIGHT = OK + b"content-length: 2\r\n\r\nok"
 WRONG = b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 2\r\n\r\nno"
 
@@ -28,7 +41,7 @@ def test_everything_is_measured_and_written_down(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(population, "CACHE", tmp_path / "cache")
     sections = list(measured(Console(file=StringIO()), TINY))
     report.write(tmp_path / "results", {"machine": "any"}, sections)
-    assert [len(section.figures) for section in sections] == [10, 19, 20]
+    assert [len(section.figures) for section in sections] == [10, 19, 38, 20]
     assert all(
         figure.value > 0 for section in sections for figure in section.figures if figure.unit != "bytes"
     )
