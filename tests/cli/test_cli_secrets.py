@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import threading
 from pathlib import Path
 
 import pytest
 from cli_bed import PEPPERS, Shell
-from session_bed import M1, M2, master_key
+from engine_bed import OPERATOR
+from session_bed import BOTH, M1, M2, master_key
 
+from keyrack import Access, Allowed, Verifier, Wish
 from keyrack.master_key_file import beside_store, with_master_keys
+from keyrack.sessions import Sessions
 from keyrack.settings import Settings
 
 
@@ -37,6 +41,31 @@ def test_a_new_signing_key_is_named(shell: Shell) -> None:
     assert rotated["version"] == 2
     assert len(rotated["kid"]) == 43
     assert "key 3 now" in shell("sessions", "rotate").out
+
+
+def test_it_goes_on_beside_a_node_that_exchanges_keys(shell: Shell) -> None:
+    """What the node gives out before, meanwhile and afterwards passes, and nothing is left behind."""
+    shell.set("KEYRACK_MASTER_KEYS", f"{M2},{M1}")
+    ended, tokens = threading.Event(), []
+    with Verifier.open("sqlite:///keyrack.db", peppers=PEPPERS) as node:
+        text = node.issuer().mint(Wish("reader", scopes=["logs:read"]), by=OPERATOR).secret or ""
+        sessions = Sessions(node, BOTH)
+
+        def work() -> None:
+            while not ended.is_set() or len(tokens) < 3:
+                node.issuer().mint(Wish("another"), by=OPERATOR)
+                allowed = node.verify(text, Access(("logs:read",)))
+                tokens.append(sessions.exchange(allowed).token if isinstance(allowed, Allowed) else "")
+
+        writer = threading.Thread(target=work)
+        writer.start()
+        moved = shell.json("secrets", "reencrypt")
+        ended.set()
+        writer.join()
+        assert {type(node.verify(token, Access(("logs:read",)))) for token in tokens} == {Allowed}
+    assert moved == {"done": 1, "total": 1}
+    assert shell.json("secrets", "reencrypt") == {"done": 0, "total": 1}
+    assert shell("events", "check").code == 0
 
 
 WRONG = {
