@@ -154,7 +154,7 @@ def test_no_more_tokens_are_remembered_than_there_is_room_for(
     tokens = [desk.exchange(text) for _ in range(7)]
     for token in tokens * 2:
         assert desk.bed.verdict(token, "logs:read") == "ok"
-    assert len(desk.bed.verifier._session_proofs._remembered) <= 3
+    assert len(desk.bed.verifier._prover._session_proofs._remembered) <= 3
     assert len(counted) > 7
 
 

@@ -3,28 +3,24 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import replace
-from functools import partial
 from types import TracebackType
-from typing import Self, TypeVar, cast
+from typing import Self, cast
 
-from keyrack.core.checks import Proved, Refused, charged, not_forgotten
-from keyrack.core.credential import MAX_LENGTH, looks_written, read
+from keyrack.core.checks import Proved, Refused, charged
 from keyrack.core.http import Presented
 from keyrack.core.model import Access, Address, Allowed, Decision, Denied, Key, Reason, Tenant
 from keyrack.core.peppers import Peppers
 from keyrack.core.policy import Policy
-from keyrack.core.prepared import below, matching, nobody, prove
-from keyrack.core.session import narrowed
 from keyrack.deciding import ANYTHING, Ceiling
 from keyrack.founding import found, import_static, static_callers
 from keyrack.issuer import Issuer
-from keyrack.lookups import ATTEMPTS, LookUps
+from keyrack.lookups import LookUps
+from keyrack.proving import Prover, below, of_tenant, remembered
 from keyrack.redigesting import Redigests
 from keyrack.remote.verifier import open_remote
-from keyrack.session_proofs import SessionProofs
 from keyrack.spending import Spender
 from keyrack.stores.follower import Follower
 from keyrack.stores.journal import NOWHERE, Notebook, Origin
@@ -36,10 +32,6 @@ from keyrack.tenancy import Tenants
 from keyrack.upkeep import Upkeep
 
 DEFAULT_POLL = 0.5
-T = TypeVar("T")
-
-_REFUSED = {reason: Refused(Denied(reason)) for reason in Reason}
-_UNKNOWN = _REFUSED[Reason.UNKNOWN]
 
 
 class Verifier:
@@ -75,14 +67,9 @@ class Verifier:
         self._upkeep = Upkeep(stores, self.follower, self.notebook, self._spender, self._redigests, poll=poll)
         self._counting_waits = stores.counters.blocks
         self._clock = stores.clock
-        self._peppers = stores.peppers
-        self._nobody = nobody(stores.peppers)
         self._is_partial = replica_max_keys is not None
-        self._prove: Callable[[Presented], Proved | Refused] = self._prove_held
-        """Parse, look up, prove. Whatever fails here has one public answer."""
-        if self._is_partial:
-            self._prove = partial(self._reading, self._prove_held)
-        self._session_proofs = SessionProofs()
+        self._prover = Prover(self.follower, self.lookups, stores.peppers)
+        self._prove = self._prover.prove if self._is_partial else self._prover.prove_held
 
     @classmethod
     def open(
@@ -182,9 +169,9 @@ class Verifier:
         now = self._clock()
         proved = self._prove(presented)
         if ceiling is not None:
-            proved = _below(proved, ceiling)
+            proved = below(proved, ceiling)
         if within is not None:
-            proved = _within(proved, within)
+            proved = of_tenant(proved, within)
         decision = proved.check(access, now)
         if decision is not proved.answer or not proved.free or access.limits:
             self._redigest(decision, proved, presented)
@@ -207,7 +194,7 @@ class Verifier:
         now = self._clock()
         proved = self._prove(presented)
         if ceiling is not None:
-            proved = _below(proved, ceiling)
+            proved = below(proved, ceiling)
         decision = proved.check(replace(access, scopes=()), now)
         self._redigest(decision, proved, presented)
         if isinstance(decision, Denied):
@@ -225,7 +212,7 @@ class Verifier:
     ) -> Decision:
         """The second half of `identify`: check the key as it is now, spend, note."""
         now = self._clock()
-        proved = self._again(identified, ceiling)
+        proved = self._prover.again(identified, ceiling)
         decision = proved.check(access, now)
         decision = self._spend(decision, proved, access, now)
         self.notebook.note((decision, access.address, now, origin))
@@ -233,7 +220,7 @@ class Verifier:
 
     def recheck(self, identified: Allowed, access: Access, *, ceiling: Ceiling | None = None) -> Decision:
         """Whether what passed would pass now, for work that goes on: spends nothing, and is not noted."""
-        return self._again(identified, ceiling).check(access, self._clock())
+        return self._prover.again(identified, ceiling).check(access, self._clock())
 
     def tenant(self, tenant_id: str) -> Tenant | None:
         """A tenant as decisions see it, or None where it has no record."""
@@ -262,9 +249,9 @@ class Verifier:
         A refusal is final, counted and noted here; what is proved is charged and noted by whoever decides.
         """
         now = self._clock()
-        proved = _remembered(self._prove(presented), now)
+        proved = remembered(self._prove(presented), now)
         if within is not None:
-            proved = _within(proved, within)
+            proved = of_tenant(proved, within)
         if isinstance(proved, Proved):
             self._redigest(proved.check(_identity(proved.key, address), now), proved, presented)
             return proved
@@ -281,7 +268,7 @@ class Verifier:
         if not (self._counting_waits or self._is_partial):
             return False
         try:
-            proved = self._prove_held(presented)
+            proved = self._prover.prove_held(presented)
         except NotHeld:
             return True
         return self._counting_waits and isinstance(proved, Proved) and bool(charged(proved, access))
@@ -305,72 +292,6 @@ class Verifier:
         """Why nothing can be decided now, or None: nothing configured passes nothing."""
         return self.follower.doubt()
 
-    def _reading(self, prove: Callable[[T], Proved | Refused], what: T) -> Proved | Refused:
-        """Prove on what is held; where a key is not, read it and prove again."""
-        for _ in range(ATTEMPTS):
-            try:
-                return prove(what)
-            except NotHeld as lacking:
-                reason = self.lookups.bring(lacking.key_id)
-            if reason is not None:
-                return _REFUSED[reason]
-        return _REFUSED[Reason.STORE_DOWN]
-
-    def _prove_held(self, presented: Presented) -> Proved | Refused:
-        """As `_prove`. Raises NotHeld."""
-        doubt = self.follower.doubt()
-        if doubt is not None:
-            return _REFUSED[doubt]
-        found = read(presented)
-        if found is None:
-            return self._prove_other(presented)
-        key_id, text = found
-        prepared = self.follower.replica.find(key_id)
-        if prepared is None:
-            return self._prove_by_digest(text)
-        return prove(prepared, text) or _UNKNOWN
-
-    def _prove_other(self, presented: Presented) -> Proved | Refused:
-        """Where there is no text of our form: nothing was presented, a session token, or a foreign text."""
-        if isinstance(presented, Reason) or not presented:
-            return _REFUSED[Reason(presented or Reason.MISSING)]
-        session = self._session_proofs.prove(presented, self.follower.replica)
-        if session is not None:
-            return session
-        if not self.follower.replica.foreign_peppers or not _may_be_foreign(presented):
-            return _REFUSED[Reason.MALFORMED]
-        return self._prove_by_digest(presented.encode("ascii"))
-
-    def _prove_by_digest(self, text: bytes) -> Proved | Refused:
-        """Where no id is known: a foreign text, or a static key of our own form; else nobody's text."""
-        replica = self.follower.replica
-        if not replica.foreign_peppers:
-            return prove(self._nobody, text) or _UNKNOWN
-        for pepper in replica.foreign_peppers:
-            digest = self._peppers[pepper].index.digest(text)
-            prepared = replica.find_foreign(digest) or self._nobody
-            proved = matching(prepared.foreign, digest)
-            if proved is not None:
-                return proved
-        return _UNKNOWN
-
-    def _again(self, identified: Allowed, ceiling: Ceiling | None) -> Proved | Refused:
-        """The version that was proved then, as it is now, below the ceiling."""
-        proved = self._reading(self._proved_before, identified)
-        return proved if ceiling is None else _below(proved, ceiling)
-
-    def _proved_before(self, identified: Allowed) -> Proved | Refused:
-        doubt = self.doubt()
-        if doubt is not None:
-            return _REFUSED[doubt]
-        prepared = self.follower.replica.find(identified.key.id) or self._nobody
-        number, session = identified.secret.number, identified.session
-        found = (version for version in prepared.versions if version.answer.secret.number == number)
-        version = next(found, None)
-        if version is None:
-            return _UNKNOWN
-        return version if session is None else narrowed(version, session)
-
     def _spend(self, decision: Decision, proved: Proved | Refused, access: Access, now: float) -> Decision:
         charges = () if isinstance(proved, Refused) else charged(proved, access)
         if isinstance(decision, Denied):
@@ -385,25 +306,6 @@ class Verifier:
             self._redigests.note(decision.key, decision.secret, presented.encode("ascii"))
 
 
-def _below(proved: Proved | Refused, ceiling: Ceiling) -> Proved | Refused:
-    return proved if isinstance(proved, Refused) else below(proved, ceiling(proved.key))
-
-
-def _within(proved: Proved | Refused, tenant: str) -> Proved | Refused:
-    known = isinstance(proved, Refused) or proved.key.tenant == tenant
-    return proved if known else _UNKNOWN
-
-
-def _remembered(proved: Proved | Refused, now: float) -> Proved | Refused:
-    """The same, but for a version that ended so long ago that it is told from an unknown text no more."""
-    forgotten = isinstance(proved, Proved) and not_forgotten(proved, Access(), now) is not None
-    return _UNKNOWN if forgotten else proved
-
-
 def _identity(key: Key, address: Address | None) -> Access:
     """What asks nothing of a key but that it works."""
     return Access(environments=(key.environment,), prefixes=(key.prefix,), address=address)
-
-
-def _may_be_foreign(text: str) -> bool:
-    return len(text) <= MAX_LENGTH and text.isascii() and not looks_written(text)
