@@ -157,7 +157,7 @@ class ObjectKeys:
     def _read(self, known: Sequence[tuple[int, int, Entry | None]]) -> list[Entry]:
         """Entries, those that are not kept read from their commits."""
         missing = sorted({commit for _, commit, entry in known if entry is None})
-        found = {entry.number: entry for one in self._log.commits(missing) for entry in one.batch.entries}
+        found = {entry.number: entry for one in self._log.past(missing) for entry in one.batch.entries}
         return [entry or found[number] for number, _, entry in known]
 
 
