@@ -55,6 +55,14 @@ def test_a_newer_body_takes_the_place_of_an_older_one_whether_that_was_used_or_n
     assert (held.get("b"), len(held)) == (b"3", 2)
 
 
+def test_taking_in_what_is_held_but_was_not_used_pushes_nothing_out() -> None:
+    held = HeldBodies(3, Use().forget)
+    for name in "abcd":
+        held.hold(name, b"1")
+    held.hold("c", b"2")
+    assert [held.get(name) for name in "abcd"] == [None, b"1", b"2", b"1"]
+
+
 @pytest.mark.parametrize("most", [1, 2, 3, 10])
 def test_there_is_never_more_than_it_may_hold_and_what_was_just_taken_in_is_there(most: int) -> None:
     random, held = Random(most), HeldBodies(most, Use().forget)
