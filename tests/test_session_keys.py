@@ -14,6 +14,7 @@ from session_bed import ONE, READS, Desk, desk_on, parts
 
 from keyrack import Access, Allowed, Authority, Verifier, open_stores
 from keyrack.audit import audit
+from keyrack.core.errors import ConfigurationError
 from keyrack.core.events import open_entry
 from keyrack.core.model import Denied
 from keyrack.session_keys import PUBLISHED_FOR, RENEWED_AFTER
@@ -140,6 +141,26 @@ def test_without_master_keys_there_is_no_session_and_everything_else_works(memor
         Sessions(memory.verifier, None).exchange(allowed)
     assert Sessions(memory.verifier, None).jwks() == {"keys": []}
     assert memory.verdict(text, "logs:read") == "ok"
+
+
+def test_without_master_keys_the_library_is_not_needed(memory: Bed, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, text = memory.mint("logs:read")
+    allowed = memory.verifier.verify(text, Access())
+    assert isinstance(allowed, Allowed)
+    desk = desk_on(memory)
+    for module in ("keyrack.signing", "keyrack.vault.cipher"):
+        monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(Unconfigured):
+        Sessions(memory.verifier, None).exchange(allowed)
+    with pytest.raises(ConfigurationError, match="sessions"):
+        Sessions(memory.verifier, ONE)
+    monkeypatch.undo()
+    desk.exchange(text)
+    for module in ("keyrack.signing", "keyrack.vault.cipher"):
+        monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(Unconfigured):
+        Sessions(memory.verifier, None).exchange(allowed)
+    assert len(Sessions(memory.verifier, None).jwks()["keys"]) == 1
 
 
 def test_without_the_library_a_session_is_our_own_trouble(

@@ -6,9 +6,10 @@ follows the log can check sessions without a master key.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from keyrack.core.authority import Authority
 from keyrack.core.events import Event, EventKind
@@ -74,12 +75,20 @@ class SigningKeys:
             lambda draft: self._replace(draft, by.name, grace), urgent=compromised
         )
 
+    def sign(self, said: Mapping[str, Any], key: SealedSecret) -> str:
+        """The token that makes these claims; the private part is open while it is signed, and no longer."""
+        private = self._vault.opened(key)
+        from keyrack.signing import sign
+
+        return sign(said, private, key.facts["kid"])
+
     def _replace(self, draft: Draft, actor: str, grace: timedelta) -> SealedSecret:
+        master_key = self._vault.master_keys.first.id
         known = list(_versions(draft))
         for key in known:
             self._retire(draft, key, actor, grace)
         made = self._made(len(known) + 1)
-        facts = {"kid": made.facts["kid"], "master_key": self._vault.master_keys.first.id}
+        facts = {"kid": made.facts["kid"], "master_key": master_key}
         return draft.write_secret(made, Event(EventKind.SECRET_SEALED, self._now(), actor, data=facts))
 
     def _retire(self, draft: Draft, key: SealedSecret, actor: str, grace: timedelta) -> None:

@@ -15,7 +15,7 @@ from keyrack.core.errors import NotHeld, Unavailable
 from keyrack.core.master_keys import MasterKeys
 from keyrack.core.model import Allowed, Session
 from keyrack.core.sealed import SealedSecret
-from keyrack.core.session import ANY_SERVICE, MAX_LENGTH, MAX_LIFE, claims
+from keyrack.core.session import ANY_SERVICE, MAX_LENGTH, MAX_LIFE, claims, jwk
 from keyrack.session_keys import SigningKeys, current, is_due, published
 from keyrack.vault.secrets import Vault
 from keyrack.verifier import Verifier
@@ -49,8 +49,7 @@ class Sessions:
     def __init__(self, verifier: Verifier, master_keys: MasterKeys | None):
         self._verifier = verifier
         self._stores = verifier.stores
-        self._vault = Vault(master_keys)
-        self._signing_keys = SigningKeys(verifier.stores, self._vault)
+        self._signing_keys = SigningKeys(verifier.stores, Vault(master_keys))
 
     def exchange(self, allowed: Allowed, wish: SessionWish | None = None) -> Exchanged:
         """A session for a key that was just proved: never wider than it, and never beyond its end.
@@ -66,20 +65,12 @@ class Sessions:
         """The public keys of all sessions that may still run (RFC 7517). Raises Unavailable."""
         if self._verifier.doubt() is not None:
             raise Unavailable("The signing keys are not known at the moment.")
-        keys = published(self._known(), self._now())
-        if not keys:
-            return {"keys": []}
-        from keyrack.signing import jwk
-
-        return {"keys": [jwk(key.facts["x"], key.facts["kid"]) for key in keys]}
+        return {"keys": [jwk(key) for key in published(self._known(), self._now())]}
 
     def _signed(self, session: Session) -> str:
         key = self._signing_key()
-        private = self._vault.opened(key)
-        from keyrack.signing import sign
-
         said = claims(session, issued_at=int(self._stores.clock()), token_id=secrets.token_urlsafe(12))
-        token = sign(said, private, key.facts["kid"])
+        token = self._signing_keys.sign(said, key)
         if len(token) > MAX_LENGTH:
             raise fields.refuse("scopes", f"Name fewer: a token has at most {MAX_LENGTH} characters.")
         return token

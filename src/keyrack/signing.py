@@ -39,11 +39,6 @@ def thumbprint(x: str) -> str:
     return encoded(hashlib.sha256(required.encode()).digest())
 
 
-def jwk(x: str, kid: str) -> dict[str, str]:
-    """A public key as a JSON Web Key."""
-    return {"kty": "OKP", "crv": "Ed25519", "x": x, "kid": kid, "use": "sig", "alg": ALGORITHM}
-
-
 def sign(claims: Mapping[str, Any], private: bytes, kid: str) -> str:
     """The token that says these claims."""
     key = Ed25519PrivateKey.from_private_bytes(private)

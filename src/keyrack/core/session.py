@@ -19,6 +19,7 @@ from keyrack.core.checks import Proved
 from keyrack.core.credential import is_key_id
 from keyrack.core.errors import InvalidRequest
 from keyrack.core.model import Access, Denied, Reason, Session
+from keyrack.core.sealed import SealedSecret
 from keyrack.core.strict_json import read as read_json
 
 ALGORITHM = "EdDSA"
@@ -60,6 +61,12 @@ def claims(session: Session, *, issued_at: int, token_id: str) -> dict[str, Any]
         "exp": session.ends_at,
         "jti": token_id,
     }
+
+
+def jwk(key: SealedSecret) -> dict[str, str]:
+    """The public part of a signing key as a JSON Web Key (RFC 8037)."""
+    kid, x = key.facts["kid"], key.facts["x"]
+    return {"kty": "OKP", "crv": "Ed25519", "x": x, "kid": kid, "use": "sig", "alg": ALGORITHM}
 
 
 def read(text: str) -> Claimed | None:

@@ -1,6 +1,7 @@
 """The sealed secrets of a store: sealed before they are written, opened for as long as they are used.
 
-Plain texts are handed through and never kept. Whatever does not open is our own trouble (503).
+Plain texts are handed through and never kept. Whatever does not open is our own trouble (503). The cipher
+is imported where it is used: whoever has no master key needs no library for one.
 """
 
 from __future__ import annotations
@@ -27,30 +28,35 @@ class Unconfigured(Unavailable):
 
 
 class Vault:
-    """Seals and opens with the master keys of this process; None when it was given none."""
+    """Seals and opens with the master keys of this process; None when it was given none.
+
+    Raises ConfigurationError when there are some and the library is not installed.
+    """
 
     def __init__(self, master_keys: MasterKeys | None):
+        if master_keys is not None:
+            _require_library()
         self._master_keys = master_keys
 
     @property
     def master_keys(self) -> MasterKeys:
-        """The master keys. Raises Unconfigured."""
+        """The master keys, and with them what seals. Raises Unconfigured."""
         if self._master_keys is None:
             raise Unconfigured()
         return self._master_keys
 
     def sealed(self, secret: SealedSecret, plain: bytes) -> SealedSecret:
         """This secret with its text sealed under the first master key. Raises Unconfigured."""
+        first = self.master_keys.first
         from keyrack.vault.cipher import seal
 
-        return replace(secret, ciphertext=seal(plain, self.master_keys.first, secret.context))
+        return replace(secret, ciphertext=seal(plain, first, secret.context))
 
     def opened(self, secret: SealedSecret) -> bytes:
         """The plain bytes of a secret. Raises Unconfigured, and Unavailable when they do not open."""
+        master_keys, plain = self.master_keys, None
         from keyrack.vault.cipher import unseal
 
-        master_keys = self.master_keys
-        plain = None
         if secret.ciphertext is not None:
             plain = unseal(secret.ciphertext, master_keys, secret.context)
         if plain is None:
