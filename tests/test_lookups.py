@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from engine_bed import FOREIGN, OPERATOR, POLICY, STATIC, Bed, opened, other
+from session_bed import desk_on
 
 from keyrack import Access, Allowed, Denied, Reason
 from keyrack.core.credential import write
@@ -195,6 +196,17 @@ class TestDecisions:
                 assert not bed.verifier.waits(FOREIGN)
             assert bed.verdict("x" * 40) == "unknown"
             assert bed.verifier.lookups.totals["found"] == 4
+
+    def test_a_session_is_decided_on_with_its_key_held_or_not(self, many: Many) -> None:
+        desk, (text, another, *_) = desk_on(many.bed), many.texts()
+        token = desk.exchange(text)
+        many.bed.verdict(another)
+        assert many.bed.verifier.waits(token)
+        assert many.bed.verdict(token, "a:b") == "ok"
+        assert not many.bed.verifier.waits(token)
+        many.bed.verdict(another)
+        many.keys.fails = True
+        assert many.bed.verdict(token, "a:b") == "store_down"
 
 
 class TestReads:

@@ -17,7 +17,7 @@ from keyrack.deciding import Ceiling
 from keyrack.lookups import ATTEMPTS, LookUps
 from keyrack.session_proofs import SessionProofs
 from keyrack.stores.follower import Follower
-from keyrack.stores.replica import NotHeld
+from keyrack.stores.replica import NotInMemory
 
 T = TypeVar("T")
 
@@ -40,7 +40,7 @@ class Prover:
         return self._reading(self.prove_held, presented)
 
     def prove_held(self, presented: Presented) -> Proved | Refused:
-        """The same on what is held, without a wait. Raises NotHeld."""
+        """The same on what is held, without a wait. Raises NotInMemory."""
         doubt = self._follower.doubt()
         if doubt is not None:
             return _REFUSED[doubt]
@@ -63,7 +63,7 @@ class Prover:
         for _ in range(ATTEMPTS):
             try:
                 return prove(what)
-            except NotHeld as lacking:
+            except NotInMemory as lacking:
                 reason = self._lookups.bring(lacking.key_id)
             if reason is not None:
                 return _REFUSED[reason]

@@ -25,7 +25,7 @@ from keyrack.spending import Spender
 from keyrack.stores.follower import Follower
 from keyrack.stores.journal import NOWHERE, Notebook, Origin
 from keyrack.stores.opened import Clock, Stores
-from keyrack.stores.replica import NotHeld
+from keyrack.stores.replica import NotInMemory
 from keyrack.stores.static import StaticKeys
 from keyrack.stores.urls import is_server, open_stores
 from keyrack.tenancy import Tenants
@@ -269,7 +269,7 @@ class Verifier:
             return False
         try:
             proved = self._prover.prove_held(presented)
-        except NotHeld:
+        except NotInMemory:
             return True
         return self._counting_waits and isinstance(proved, Proved) and bool(charged(proved, access))
 

@@ -22,7 +22,7 @@ from keyrack.stores.journal import MemoryJournal
 from keyrack.stores.memory import MemoryKeys
 from keyrack.stores.opened import Stores
 from keyrack.stores.protocols import Kind, Reading
-from keyrack.stores.replica import Brought, NotHeld
+from keyrack.stores.replica import Brought, NotInMemory
 from keyrack.tenancy import Tenants
 from keyrack.testing import PEPPERS, FixedClock
 
@@ -80,7 +80,7 @@ class Bed:
         """As a decision looks it up; what is not held is read once."""
         try:
             return self.follower.replica.find(key_id)
-        except NotHeld:
+        except NotInMemory:
             assert self.follower.replica.bring(key_id, self.keys) is not Brought.OUTRUN
             return self.follower.replica.find(key_id)
 
@@ -196,7 +196,7 @@ class TestRaces:
 
         bed.keys.meanwhile = [revoked_and_seen]
         assert bed.follower.replica.bring(key.id, bed.keys) is Brought.OUTRUN
-        with pytest.raises(NotHeld):
+        with pytest.raises(NotInMemory):
             bed.follower.replica.find(key.id)
         seen = bed.seen(key.id)
         assert seen is not None

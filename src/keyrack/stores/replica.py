@@ -42,7 +42,7 @@ class _PreparedKeys(dict[str, Prepared]):
         return self._prepare(key_id)
 
 
-class NotHeld(LookupError):
+class NotInMemory(LookupError):
     """Only the store can say whether there is a key of this id, and what it is now."""
 
     def __init__(self, key_id: str):
@@ -127,7 +127,7 @@ class Replica:
         if max_keys is not None:
             self._records = PartialRecords(peppers, max_keys, self._prepared.clear)
         self.find: Callable[[str], Prepared | None] = self._prepared.__getitem__
-        """The key of this id; None when there is none. Raises NotHeld where only the store can tell."""
+        """The key of this id; None when there is none. Raises NotInMemory where only the store can tell."""
         self._foreign: dict[bytes, str] = {}
         self._foreign_of: dict[str, tuple[bytes, ...]] = {}
         self._foreign_peppers: tuple[str, ...] = ()
@@ -285,7 +285,7 @@ class Replica:
         with self._changing:
             is_lacking = self._records.lacks(key_id)
         if is_lacking:
-            raise NotHeld(key_id)
+            raise NotInMemory(key_id)
         return None
 
     def _keep(self, key_id: str, prepared: Prepared) -> None:

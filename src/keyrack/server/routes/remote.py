@@ -31,7 +31,7 @@ from keyrack.server.remote_bodies import (
 )
 from keyrack.stores.journal import Use
 from keyrack.stores.protocols import Kind
-from keyrack.stores.replica import NotHeld
+from keyrack.stores.replica import NotInMemory
 from keyrack.stores.sealing import open_key
 from keyrack.verifier import Verifier
 
@@ -115,7 +115,7 @@ def _is_known(verifier: Verifier, use: UseBody, within: str | None) -> bool:
 def _key(verifier: Verifier, key_id: str) -> Key | None:
     try:
         prepared = verifier.follower.replica.find(key_id)
-    except NotHeld:
+    except NotInMemory:
         record = verifier.stores.keys.record(Kind.KEY, key_id)
         return None if record is None else open_key(record, verifier.stores.peppers)
     return None if prepared is None else prepared.versions[0].key
