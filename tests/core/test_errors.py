@@ -17,6 +17,7 @@ TABLE = {
     "MethodNotAllowed": (405, "method_not_allowed"),
     "Conflict": (409, "conflict"),
     "StoreExists": (409, "store_exists"),
+    "StoreMoved": (409, "store_moved"),
     "PreconditionFailed": (412, "precondition_failed"),
     "PayloadTooLarge": (413, "payload_too_large"),
     "UnsupportedMediaType": (415, "unsupported_media_type"),
