@@ -37,13 +37,17 @@ class PausingKeys(MemoryKeys):
 
     def __init__(self) -> None:
         super().__init__()
-        self.reads = 0
+        self.read_ids: list[str] = []
         self.meanwhile: list[Callable[[], object]] = []
         self.ends_before: int | None = None
         """The log ends for reads before the event of that number, which is committed later."""
 
+    @property
+    def reads(self) -> int:
+        return len(self.read_ids)
+
     def read(self, kind: Kind, record_id: str) -> Reading:
-        self.reads += 1
+        self.read_ids.append(record_id)
         reading = super().read(kind, record_id)
         if self.ends_before is not None:
             reading = reading._replace(number=self.ends_before - 1)
@@ -115,6 +119,14 @@ class TestHolding:
         for _ in range(3):
             assert bed.seen(key.id) == key
         assert bed.keys.reads == 1
+
+    def test_a_key_in_use_stays_while_others_pass_by(self) -> None:
+        bed = Bed(most=3, keys=10)
+        used, *others = bed.not_held()
+        for key in others * 5:
+            assert bed.seen(used.id) == used
+            assert bed.seen(key.id) == key
+        assert bed.keys.read_ids.count(used.id) < 4
 
     def test_an_id_that_no_key_has_is_unknown_without_a_read(self, bed: Bed) -> None:
         assert [bed.find(f"{number:012}") for number in range(20)] == [None] * 20
