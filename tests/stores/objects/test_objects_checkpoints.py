@@ -208,6 +208,17 @@ class TestPeppers:
         assert {record.pepper for record in node.keys.records(Listing(most=100))} == {"p2"}
         assert len(node.keys.entries(Excerpt(most=100))) == 13
 
+    def test_a_checkpoint_follows_a_rotation_at_once(
+        self, root: Path, files: Files, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(checkpoints, "EVERY", 1000)
+        node = Node(Directory(root), peppers=f"{NEW},{PEPPERS}")
+        rotate(node.stores, by=BY)
+        node.stores.close()
+        newest = max((root / "checkpoint").iterdir())
+        assert newest == files.checkpoint(13), "of the commit that rotated"
+        assert json.loads(newest.read_bytes())["pepper"] == "p2"
+
     def test_a_node_that_runs_meanwhile_follows_on(self, root: Path) -> None:
         other = Node(Directory(root), peppers=f"{PEPPERS},{NEW}")
         other.follower.load()

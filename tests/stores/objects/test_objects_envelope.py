@@ -27,7 +27,7 @@ def test_a_document_is_json_that_says_what_it_holds() -> None:
 
 @pytest.mark.spec("LL-48")
 def test_a_document_that_stands_elsewhere_does_not_authenticate() -> None:
-    with pytest.raises(Corrupted, match="log/2.json does not authenticate"):
+    with pytest.raises(Corrupted, match=r"log/2\.json does not authenticate"):
         open_document("log/2.json", DATA, GIVEN)
 
 
