@@ -58,8 +58,9 @@ class Sessions:
         keys; Conflict (`unsupported_store`) for keys in the environment.
         """
         Authority.of(allowed).refuse_session()
-        session = _session(allowed, wish or SessionWish(), int(self._stores.clock()))
-        return Exchanged(session, self._signed(session))
+        now = int(self._stores.clock())
+        session = _session(allowed, wish or SessionWish(), now)
+        return Exchanged(session, self._signed(session, now))
 
     def jwks(self) -> dict[str, Any]:
         """The public keys of all sessions that may still run (RFC 7517). Raises Unavailable."""
@@ -67,9 +68,9 @@ class Sessions:
             raise Unavailable("The signing keys are not known at the moment.")
         return {"keys": [jwk(key) for key in published(self._known(), self._now())]}
 
-    def _signed(self, session: Session) -> str:
+    def _signed(self, session: Session, now: int) -> str:
         key = self._signing_key()
-        said = claims(session, issued_at=int(self._stores.clock()), token_id=secrets.token_urlsafe(12))
+        said = claims(session, issued_at=now, token_id=secrets.token_urlsafe(12))
         token = self._signing_keys.sign(said, key)
         if len(token) > MAX_LENGTH:
             raise fields.refuse("scopes", f"Name fewer: a token has at most {MAX_LENGTH} characters.")

@@ -94,6 +94,11 @@ def narrowed(proved: Proved, session: Session) -> Proved:
     )
 
 
+def encoded(data: bytes) -> str:
+    """Bytes in base64url without padding, as JOSE writes them."""
+    return urlsafe_b64encode(data).decode().rstrip("=")
+
+
 def not_over(proved: Proved, access: Access, at: float) -> Denied | None:
     """A session ends at its time, whatever its key may still do."""
     session = proved.answer.session
@@ -147,8 +152,3 @@ def _is_well_formed(said: Mapping[str, Any]) -> bool:
     if not texts or not numbers or said["iss"] != ISSUER or not is_key_id(said["sub"]):
         return False
     return bool(0 < said["exp"] - said["iat"] <= MAX_LIFE.total_seconds())
-
-
-def encoded(data: bytes) -> str:
-    """Bytes in base64url without padding, as JOSE writes them."""
-    return urlsafe_b64encode(data).decode().rstrip("=")
