@@ -59,6 +59,7 @@ class Queries:
                 left = deadline - loop.time()
                 await self._look_after(running, watch, left)
                 await asyncio.wait({work}, timeout=min(LOOK_SECONDS, left))
+            running.check()  # a worker that was ended says that it had too little memory
         except BaseException:
             running.end()
             # What the worker says of being ended is no news.
