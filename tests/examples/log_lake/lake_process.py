@@ -48,6 +48,7 @@ class Running:
         self.process = process
         self.lines: list[str] = []
         self.url = ""
+        self._client = httpx.Client(timeout=PATIENCE_SECONDS)
         self._listening = threading.Event()
         self._reader = threading.Thread(target=self._read)
         self._reader.start()
@@ -70,9 +71,10 @@ class Running:
     def ask(self, method: str, path: str, key: str, **request: Any) -> httpx.Response:
         """One request."""
         headers = {"X-API-Key": key, **request.pop("headers", {})}
-        return httpx.request(method, self.url + path, headers=headers, timeout=PATIENCE_SECONDS, **request)
+        return self._client.request(method, self.url + path, headers=headers, **request)
 
     def stop(self) -> None:
+        self._client.close()
         self.process.terminate()
         self.process.wait(PATIENCE_SECONDS)
         self._reader.join(PATIENCE_SECONDS)

