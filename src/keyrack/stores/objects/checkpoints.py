@@ -59,7 +59,4 @@ def _read(storage: Storage, path: str, peppers: Peppers) -> State:
     found = storage.get(path)
     if found is None:
         raise Corrupted(path, "is missing")
-    checkpoint = read_checkpoint(path, open_document(path, found.data, peppers))
-    if checkpoint.position.number != number_of(path):
-        raise Corrupted(path, "is of another number")
-    return State.of(checkpoint)
+    return State.of(read_checkpoint(path, open_document(path, found.data, peppers)))
