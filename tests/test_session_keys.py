@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from base64 import urlsafe_b64encode
+from dataclasses import replace
 
 import jwt
 import pytest
@@ -15,7 +16,7 @@ from session_bed import ONE, READS, Desk, desk_on, parts
 from keyrack import Access, Allowed, Authority, Verifier, open_stores
 from keyrack.audit import audit
 from keyrack.core.errors import ConfigurationError
-from keyrack.core.events import open_entry
+from keyrack.core.events import Event, EventKind, open_entry
 from keyrack.core.model import Denied
 from keyrack.session_keys import PUBLISHED_FOR, RENEWED_AFTER
 from keyrack.sessions import Sessions
@@ -207,3 +208,16 @@ def test_an_operator_rotates_and_a_key_does_not_without_holding_everything(desk:
     _, text = desk.bed.mint("keys:manage")
     assert refusal(desk.signing().rotate, by=desk.bed.authority(text)) == "insufficient_scope"
     assert refusal(desk.signing().rotate, by=Authority.operator("ada")) is None
+
+
+def test_a_signing_key_that_does_not_open_makes_no_session_and_no_key_is_refused_for_it(desk: Desk) -> None:
+    bed = desk.bed
+    _, text, token = desk.holder("logs:read")
+    (key,) = bed.verifier.follower.replica.signing_keys.values()
+    assert key.ciphertext is not None
+    damaged = replace(key, ciphertext=key.ciphertext._replace(payload="A" * len(key.ciphertext.payload)))
+    event = Event(EventKind.SECRET_REENCRYPTED, bed.at, OPERATOR.name)
+    bed.stores.ledger.commit(lambda draft: draft.write_secret(damaged, event))
+    bed.verifier.follower.poll()
+    assert refusal(desk.exchange, text) == "unavailable"
+    assert [bed.verdict(one, "logs:read") for one in (text, token)] == ["ok", "ok"]
