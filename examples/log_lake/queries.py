@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import tempfile
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +14,6 @@ from examples.log_lake.engine import Task
 from examples.log_lake.problems import QueryEnded, QueryTimeout
 from examples.log_lake.sessions import Running, Sessions
 from examples.log_lake.workers import Workers
-from keyrack import KeyrackError
 
 PROCESSES = 4
 LOOK_SECONDS = 0.2
@@ -62,9 +60,7 @@ class Queries:
             running.check()  # a worker that was ended says that it had too little memory
         except BaseException:
             running.end()
-            # What the worker says of being ended is no news.
-            with contextlib.suppress(KeyrackError, asyncio.CancelledError):
-                await work
+            work.cancel()  # where it waits for a thread, nobody waits for it
             raise
         await work
 
