@@ -16,8 +16,10 @@ from keyrack import Unavailable, Verifier, Wish
 from keyrack.core.errors import Conflict
 from keyrack.core.model import Reason
 from keyrack.idempotency import Once
+from keyrack.stores.objects import state
 from keyrack.stores.objects.bucket import Bucket
 from keyrack.stores.objects.directory import Directory
+from keyrack.stores.objects.paths import Place, path_of
 from keyrack.stores.protocols import Batch, Excerpt, Kind, Listing, View
 
 PUT, GET = ("put", "log"), ("get", "log")
@@ -204,6 +206,31 @@ def _cost(verifier: Verifier, text: str) -> float:
     begun = time.thread_time()
     assert verdict(verifier, text) == "ok"
     return time.thread_time() - begun
+
+
+def test_each_new_commit_is_read_once(storage: MoodyStorage, node: Node, tmp_path: Path) -> None:
+    other = Node(Directory(tmp_path / "keys"))
+    for _ in range(5):
+        other.mint()
+    other.stores.close()
+    storage.asked.clear()
+    assert node.follower.poll()
+    read = [path for what, path in storage.asked if what == "get"]
+    assert len(read) == len({*read}) + 1, "and the number after it twice: when it was read, and when applied"
+    assert len({*read}) == 6
+
+
+def test_entries_that_are_not_kept_in_memory_are_read_from_their_commits(
+    storage: MoodyStorage, node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(state, "RECENT", 2)
+    for _ in range(5):
+        node.mint()
+    storage.asked.clear()
+    found = node.keys.entries(Excerpt(after=2))
+    assert [entry.number for entry in found] == [3, 4, 5, 6, 7]
+    again = [path for what, path in storage.asked if what == "get"]
+    assert sorted(again) == [path_of(Place.LOG, number) for number in (2, 3, 4, 7)], "three, and the next one"
 
 
 @pytest.mark.spec("LL-52")
