@@ -7,8 +7,10 @@ from collections.abc import Iterator
 import pytest
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 from server.server_bed import House, Inside
+from session_bed import M1
 
 from keyrack import Client
+from keyrack.settings import Settings
 
 
 @pytest.fixture(scope="session")
@@ -19,7 +21,7 @@ def portal() -> Iterator[BlockingPortal]:
 
 @pytest.fixture
 def house(portal: BlockingPortal) -> Iterator[House]:
-    made = House(portal)
+    made = House(portal, settings=Settings(master_keys=M1))
     yield made
     made.verifier.close()
 

@@ -8,10 +8,12 @@ from typing import Any
 import httpx
 from anyio.from_thread import BlockingPortal
 from server.server_bed import House, Inside
+from session_bed import M1
 
 from keyrack import Access, Denied, Policy
 from keyrack.client import Client
 from keyrack.remote.verifier import RemoteVerifier
+from keyrack.settings import Settings
 
 URL = "http://localhost"
 
@@ -71,7 +73,7 @@ class RemoteBed:
     """A server, and the remote stores on it."""
 
     def __init__(self, portal: BlockingPortal, *, policy: Policy | None = None):
-        self.house = House(portal, policy=policy)
+        self.house = House(portal, policy=policy, settings=Settings(master_keys=M1))
         self.key = self.house.root.mint("keys:verify", "tenants:verify", name="service")["secret"]
         self._portal = portal
         self._remotes: list[Remote] = []

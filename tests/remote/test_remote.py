@@ -360,6 +360,18 @@ def test_a_fork_decides_nothing(bed: RemoteBed, remote: Remote) -> None:
     assert "forked" in str(remote.verifier.trouble)
 
 
+def test_a_session_is_asked_about_each_time_and_ends(bed: RemoteBed, remote: Remote) -> None:
+    holder = bed.house.caller(bed.mint("a:b", "a:c")["secret"])
+    token = holder("POST", "/v1/sessions", {"scopes": ["a:b"], "ttl_seconds": 60}).json()["token"]
+    assert [remote.verdict(token, scope) for scope in ("a:b", "a:b", "a:c")] == ["ok", "ok", "scope"]
+    decision = remote.verifier.verify(token, Access(("a:b",)))
+    assert isinstance(decision, Allowed)
+    assert decision.session is not None
+    assert len(remote.verifier.known) == 0
+    bed.house.clock.advance(61)
+    assert remote.verdict(token, "a:b") == "expired"
+
+
 def test_keys_are_not_made_through_it(remote: Remote) -> None:
     with pytest.raises(ConfigurationError, match=r"keyrack\.Client"):
         remote.verifier.issuer()

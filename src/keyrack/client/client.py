@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from urllib.parse import quote
 
 from keyrack.client import reading
-from keyrack.client.values import Answer, Health, KeyView, NewKey, Page
+from keyrack.client.values import Answer, Health, KeyView, NewKey, NewSession, Page
 from keyrack.core.errors import ConfigurationError, Unavailable
 from keyrack.core.events import Event
 from keyrack.core.model import Limit, Tenant
@@ -156,6 +156,15 @@ class Client:
     def give_up(self) -> KeyView:
         """Revoke the key that this client presents, or the one secret of it that is on its way out."""
         return reading.read_key_view(self._call("POST", "/v1/me/revoke", {}))
+
+    def exchange(self, **wish: Any) -> NewSession:
+        """A short-lived token that can do no more than this key: `scopes`, `ttl_seconds`, `audience`."""
+        return reading.read_session(self._call("POST", "/v1/sessions", wish, again=True))
+
+    def session_keys(self) -> Mapping[str, Any]:
+        """The public keys of sessions, as a JWK set (RFC 7517)."""
+        keys: Mapping[str, Any] = self._get("/.well-known/jwks.json")
+        return keys
 
     # Decisions
 

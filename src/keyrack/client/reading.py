@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from ipaddress import ip_network
 from typing import Any, TypeVar
 
-from keyrack.client.values import Answer, Health, KeyView, NewKey, Page, VersionView
+from keyrack.client.values import Answer, Health, KeyView, NewKey, NewSession, Page, VersionView
 from keyrack.core.errors import Unavailable
 from keyrack.core.events import Event, EventKind
 from keyrack.core.model import Key, Limit, Rate, Reason, Secret, Status, Tenant, VersionState
@@ -50,6 +50,12 @@ def read_answer(document: Document) -> Answer:
     }
     reason = document.get("reason")
     return Answer(**told | {"reason": None if reason is None else Reason(reason)})
+
+
+def read_session(document: Document) -> NewSession:
+    """A session with its token."""
+    told = _known(NewSession, document) | {"scopes": tuple(document["scopes"])}
+    return NewSession(**told | _times(document, "expires_at"))
 
 
 def read_tenant_view(document: Document) -> Tenant:

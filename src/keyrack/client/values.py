@@ -74,6 +74,19 @@ class NewKey(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class NewSession:
+    """A session and, this once, its token."""
+
+    token: str = field(repr=False)
+    expires_at: datetime
+    key_id: str
+    version: int
+    tenant: str
+    scopes: tuple[str, ...]
+    audience: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """What the server decided on a key. A refusal is an answer, too: `valid` is False then."""
 
