@@ -35,39 +35,37 @@ class Claims:
 
         Returns how many units were claimed; None, and nothing is claimed, where too few are left.
         """
-        number = self._find_last() + 1 if self._last is None else self._last + 1
+        self._catch_up()
         while limit - self.total >= missing:
             units = min(-(-missing // block) * block, limit - self.total)
-            if self._write(number, Claim(self.total, units)):
+            if self._write(Claim(self.total, units)):
                 return units
-            self._learn(number)
-            number += 1
+            self._catch_up()
         return None
 
-    def _find_last(self) -> int:
+    def _catch_up(self) -> None:
+        """Read the claims that others made meanwhile: reading is cheaper than writing in vain."""
+        if self._last is None:
+            self._last = max(self._newest() - 1, 0)
+        while (body := self._storage.get(self._path(self._last + 1))) is not None:
+            self.total = _read(body).after
+            self._last += 1
+
+    def _newest(self) -> int:
         found = self._storage.list(self._prefix)
-        last = int(found[-1].path.rpartition("/")[2].removesuffix(".json")) if found else 0
-        if last:
-            self._learn(last)
-        return last
+        return int(found[-1].path.rpartition("/")[2].removesuffix(".json")) if found else 0
 
-    def _write(self, number: int, claim: Claim) -> bool:
+    def _write(self, claim: Claim) -> bool:
+        """Whether this was the next claim; another node's is not taken in here."""
         text = f'{{"before":{claim.before},"units":{claim.units}}}'
-        if not self._storage.put_if_absent(self._path(number), text.encode()):
-            return False
-        self._advance(number, claim)
-        return True
-
-    def _learn(self, number: int) -> None:
-        """Take in a claim that some node made."""
-        body = self._storage.get(self._path(number))
-        try:
-            self._advance(number, Claim(**read_json(body or b"")))
-        except (KeyrackError, TypeError):
-            raise Unavailable("A claim on the quota cannot be read.") from None
-
-    def _advance(self, number: int, claim: Claim) -> None:
-        self._last, self.total = number, claim.after
+        return self._storage.put_if_absent(self._path((self._last or 0) + 1), text.encode())
 
     def _path(self, number: int) -> str:
         return f"{self._prefix}{number:020}.json"
+
+
+def _read(body: bytes) -> Claim:
+    try:
+        return Claim(**read_json(body))
+    except (KeyrackError, TypeError):
+        raise Unavailable("A claim on the quota cannot be read.") from None
