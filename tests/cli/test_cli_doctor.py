@@ -100,7 +100,7 @@ def test_a_clock_that_is_behind_the_log_is_noticed(shell: Shell) -> None:
 
 def test_counters_in_redis_are_looked_at_without_showing_the_password(shell: Shell, tmp_path: Path) -> None:
     with running(tmp_path, "--requirepass", PASSWORD) as redis:
-        shell.set("KEYRACK_COUNTERS", redis.url.replace("//", f"//:{PASSWORD}@"))
+        shell.set("KEYRACK_COUNTERS", redis.patient_url.replace("//", f"//:{PASSWORD}@"))
         assert finding(shell, "counters") == f"redis://…@127.0.0.1:{redis.port}, shared by all who name it"
         shell.set("KEYRACK_COUNTERS", redis.url.replace("//", f"//:not-{PASSWORD}@"))
         assert PASSWORD not in str(failed(shell)["counters"])

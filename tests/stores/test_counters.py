@@ -50,7 +50,7 @@ def counters(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Subject
     """Counters with nothing in them."""
     opened: Subject
     if request.param == "redis":
-        opened = RedisCounters(request.getfixturevalue("redis_server").url)
+        opened = RedisCounters(request.getfixturevalue("redis_server").patient_url)
     elif request.param == "postgresql":
         opened = PostgresCounters(request.getfixturevalue("postgresql_url"), PATIENT)
     else:
