@@ -132,10 +132,12 @@ LIGHT = {
     "import keyrack.testing, keyrack.testing.contract": {"keyrack"},
     "from keyrack.testing import open_memory; open_memory().close()": {"keyrack"},
     "import keyrack.stores.sql.sqlite": {"keyrack", "sqlalchemy"},
+    "import keyrack.stores.objects.opening": {"keyrack"},
 }
 SPEAKING = {"keyrack.server.tour"}
 """What `serve` tells whoever started it on a terminal."""
 HEAVY = (
+    "obstore",
     "httpx",
     "fastapi",
     "starlette",
