@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from typing import Any
 
 import httpx
 import pytest
-from engine_bed import other
+from anyio.from_thread import BlockingPortal
+from engine_bed import FOREIGN, STATIC, other
 from remote_bed import Remote, RemoteBed
 
-from keyrack import Access, Allowed, ConfigurationError, Denied, Limit, Reason, Verifier
+from keyrack import Access, Allowed, ConfigurationError, Denied, Limit, Policy, Reason, Verifier
 from keyrack.core.credential import write
+from keyrack.founding import import_static, static_callers
 from keyrack.remote import known as knowledge
 from keyrack.remote.proving import MAX_UNKNOWN_CALLS
 
@@ -358,6 +361,22 @@ def test_a_fork_decides_nothing(bed: RemoteBed, remote: Remote) -> None:
     remote.verifier.orphan()
     assert remote.verdict(text, "a:b") == "store_down"
     assert "forked" in str(remote.verifier.trouble)
+
+
+def test_a_key_of_another_form_is_asked_about_where_there_are_such(
+    portal: BlockingPortal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    policy = Policy(presets={"reader": ("logs:read",)})
+    monkeypatch.setenv("BOT_KEY", FOREIGN)
+    with closing(RemoteBed(portal, policy=policy)) as bed:
+        remote = bed.remote()
+        assert remote.verdict(FOREIGN, "logs:read") == "malformed"
+        import_static(bed.house.verifier.stores, static_callers("memory:", STATIC, policy), policy)
+        bed.house.verifier.follower.poll()
+        remote.follow()
+        assert [remote.verdict(FOREIGN, "logs:read") for _ in range(2)] == ["ok", "ok"]
+        assert remote.verdict(FOREIGN[::-1], "logs:read") == "unknown"
+        assert remote.asked(PROVE) == 2
 
 
 def test_a_session_is_asked_about_each_time_and_ends(bed: RemoteBed, remote: Remote) -> None:
