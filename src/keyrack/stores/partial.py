@@ -24,7 +24,7 @@ MAX_ABSENT = 10_000
 
 
 class PartialRecords:
-    """The records of a partial replica. Implements keyrack.stores.replica.Records.
+    """The records of a partial replica. Implements keyrack.stores.holding.Records.
 
     `forget_use` is called when a round of use begins: see keyrack.stores.held.
     """

@@ -13,7 +13,7 @@ NOT_VOUCHED = "The records are not those that the log vouches for: one was alter
 
 
 class WholeRecords:
-    """The records of a complete replica. Implements keyrack.stores.replica.Records."""
+    """The records of a complete replica. Implements keyrack.stores.holding.Records."""
 
     def __init__(self, peppers: Peppers):
         self._peppers = peppers
