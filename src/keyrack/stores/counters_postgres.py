@@ -134,6 +134,7 @@ class PostgresCounters:
         self._calls += 1
         if self._calls % CALLS_A_PRUNING == 0:
             self._answered(lambda connection: _prune(connection, at))
+        # In one order for all, so that no two calls wait for each other.
         buckets = sorted({spend.bucket for spend in spends})
         return self._answered(lambda connection: work(Rows(connection, buckets)))
 
@@ -176,9 +177,8 @@ class Rows:
         self._connection = connection
         self._states: dict[str, bytes] = {}
         if buckets:
-            # In one order for all, so that no two wait for each other; and before what is read, since a
-            # statement sees what was committed when it began.
-            connection.execute(_LOCK, {"locks": sorted(map(_lock, buckets))})
+            # Before what is read, since a statement sees what was committed when it began.
+            connection.execute(_LOCK, {"locks": [_lock(bucket) for bucket in buckets]})
             rows = connection.execute(_READ, {"buckets": list(buckets)})
             self._states = {row.bucket: row.state for row in rows}
 
