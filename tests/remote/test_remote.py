@@ -303,6 +303,17 @@ def test_limits_of_a_route_are_counted_here(bed: RemoteBed, remote: Remote) -> N
     assert remote.asked(VERIFY) == 0
 
 
+def test_what_the_server_refuses_keeps_nothing_of_a_route(bed: RemoteBed, remote: Remote) -> None:
+    key = bed.mint("a:b", limits=[{**MINUTE, "limit": 1}])
+    access = Access(("a:b",), limits=(Limit("route", 3, 60),))
+    first = remote.verifier.verify(key["secret"], access)
+    assert [(rate.name, rate.remaining) for rate in first.rates] == [("route", 2), ("minute", 0)]
+    assert {remote.verdict(key["secret"], "a:b", limits=access.limits) for _ in range(5)} == {"rate"}
+    bed.house.root("PATCH", f"/v1/keys/{key['id']}", {"limits": []})
+    remote.follow()
+    assert remote.verifier.verify(key["secret"], access).rates[0].remaining == 1
+
+
 def test_what_passes_here_is_reported_and_nothing_twice(bed: RemoteBed, remote: Remote) -> None:
     key = bed.mint("a:b")
     for _ in range(3):

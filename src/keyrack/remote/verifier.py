@@ -12,14 +12,14 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
 
 from keyrack.client import Client
 from keyrack.client.values import Answer
-from keyrack.core.checks import Proved, Refused, charged
+from keyrack.core.checks import Charge, Proved, Refused, charged
 from keyrack.core.errors import ConfigurationError, KeyrackError
 from keyrack.core.http import Presented
 from keyrack.core.model import Access, Allowed, Decision, Denied, Reason
@@ -31,7 +31,7 @@ from keyrack.remote.known import Known
 from keyrack.remote.proving import Prover, denied_of, trouble
 from keyrack.remote.reports import Reports
 from keyrack.spending import Spender
-from keyrack.stores.counters import MemoryCounters
+from keyrack.stores.counters import MemoryCounters, Spend
 from keyrack.stores.journal import NOWHERE, Notebook, Origin
 from keyrack.stores.opened import Clock
 
@@ -66,7 +66,8 @@ class RemoteVerifier:
         self._prover = Prover(self._client, self.known, lambda: self.following.foreign)
         self._reports = Reports(connect(0), self.notebook, self.clock)
         self._room = threading.BoundedSemaphore(MAX_CALLS)
-        self._limits = Spender(MemoryCounters(), Policy())
+        self._counters = MemoryCounters()
+        self._limits = Spender(self._counters, Policy())
 
     def start(self) -> None:
         """Hear of the server, and follow it. Raises Unavailable and ConfigurationError."""
@@ -128,7 +129,10 @@ class RemoteVerifier:
             bounded = self._limits.take(bounded, charged(proved, access), access, now)
         if isinstance(bounded, Denied) or proved.free:
             return self._note(bounded, access, now, origin)
-        return self._spend(bounded, presented, access, now, origin)
+        decision = self._spend(bounded, presented, access, now, origin)
+        if isinstance(decision, Denied) and access.limits:
+            self._give_back(charged(proved, access), access, now)
+        return decision
 
     def identify(
         self,
@@ -194,6 +198,10 @@ class RemoteVerifier:
         if answer.valid:
             return allowed._replace(rates=(*allowed.rates, *answer.limits))
         return self._note(denied_of(answer, allowed.key, allowed.secret), access, now, origin)
+
+    def _give_back(self, charges: Sequence[Charge], access: Access, now: float) -> None:
+        """What is denied keeps nothing."""
+        self._counters.give_back([Spend(one.bucket, one.limit, access.cost) for one in charges], now)
 
     def _ask(self, presented: Presented, access: Access) -> Answer | Reason:
         """The server's own decision, or why there is none."""
