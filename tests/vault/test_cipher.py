@@ -141,3 +141,12 @@ def test_another_context_of_the_same_length_does_not_open() -> None:
     ciphertext = seal(PLAIN, ONE.first, b"one")
     assert unseal(ciphertext, ONE, b"one") == PLAIN
     assert unseal(ciphertext, ONE, b"two") is None
+
+
+def test_a_ciphertext_has_one_text() -> None:
+    """Its last character has bits to spare: with them set the same bytes would be read."""
+    ciphertext = SEALED.ciphertext
+    assert ciphertext is not None
+    alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+    texts = [ciphertext._replace(payload=ciphertext.payload[:-1] + end) for end in alphabet]
+    assert [one for one in texts if opens(replace(SEALED, ciphertext=one))] == [ciphertext]
