@@ -1,26 +1,22 @@
-"""Key management over HTTP. Each operation is one call of `Keys`."""
+"""Key management over HTTP. Each operation is one call of `Keys`; the guard forbids storing any answer."""
 
 from __future__ import annotations
 
 from typing import Annotated, Any
 
 from fastapi import Depends, Path
-from starlette.responses import JSONResponse
 
 from examples.log_lake.bodies import KeyChange, NewKey, Question, Rotation
 from examples.log_lake.reading import body_of
 from examples.log_lake.routes.context import By, Cursor, Here, PageSize
 from keyrack import Listing
 
-NO_STORE = {"Cache-Control": "no-store"}
-"""For whatever carries a secret, or depends on one."""
-
 KeyId = Annotated[str, Path(alias="keyId")]
 
 
-def create_key(service: Here, by: By, body: Annotated[NewKey, Depends(body_of(NewKey))]) -> JSONResponse:
+def create_key(service: Here, by: By, body: Annotated[NewKey, Depends(body_of(NewKey))]) -> dict[str, Any]:
     """Make a key; its secret is shown here and never again."""
-    return JSONResponse(service.keys.create(body.given(), by=by), 201, NO_STORE)
+    return service.keys.create(body.given(), by=by)
 
 
 def list_keys(
@@ -52,9 +48,9 @@ def rotate_key(
     by: By,
     key_id: KeyId,
     body: Annotated[Rotation, Depends(body_of(Rotation, optional=True))],
-) -> JSONResponse:
+) -> dict[str, Any]:
     """Give a key a new secret, which is shown here and never again."""
-    return JSONResponse(service.keys.rotate(key_id, body.grace_seconds, by=by), 201, NO_STORE)
+    return service.keys.rotate(key_id, body.grace_seconds, by=by)
 
 
 def promote_key(service: Here, by: By, key_id: KeyId) -> dict[str, Any]:
@@ -84,10 +80,9 @@ def enable_key(service: Here, by: By, key_id: KeyId) -> dict[str, Any]:
 
 def validate_key(
     service: Here, by: By, body: Annotated[Question, Depends(body_of(Question))]
-) -> JSONResponse:
+) -> dict[str, Any]:
     """Whether a text is a key of the caller's tenant that works."""
-    valid = service.keys.is_valid(body.api_key, tenant=by.tenant)
-    return JSONResponse({"valid": valid}, headers=NO_STORE)
+    return {"valid": service.keys.is_valid(body.api_key, tenant=by.tenant)}
 
 
 HANDLERS = (

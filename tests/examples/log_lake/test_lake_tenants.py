@@ -18,7 +18,8 @@ from lake_bed import OPERATOR, TENANT_HEADER, Clock, Lake, code, environment
 from lake_requests import KEYS, NAMES, STREAM, TENANTS, fill, right_request, with_key
 
 from examples.log_lake.operations import BY_NAME
-from keyrack import ConfigurationError, Tenant
+from keyrack import Authority, ConfigurationError, Tenant
+from keyrack.tenancy import Tenants
 
 QUERY = {"query": f"SELECT * FROM {STREAM}", "startTime": "10m", "endTime": "now"}
 USES: dict[str, dict[str, Any]] = {
@@ -154,6 +155,23 @@ def test_a_tenant_is_shown_as_it_was_made_and_changed(lake: Lake, clock: Clock) 
         "default",
         "acme",
     ]
+
+
+@pytest.mark.spec("LL-14")
+def test_a_change_that_comes_between_is_not_written_over(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    root, acme = lake.key(), lake.tenant("acme", metadata={"plan": "gold"})
+    read = Tenants.get
+
+    def slow(tenants: Tenants, tenant_id: str, *, by: Authority) -> Tenant:
+        found = read(tenants, tenant_id, by=by)
+        lake.change(acme, metadata={"plan": "silver"})
+        return found
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Tenants, "get", slow)
+        answer = lake.request("PATCH", f"{TENANTS}/acme", root, json={"plan": "lead"})
+    assert (answer.status_code, code(answer)) == (412, "precondition_failed")
+    assert lake.request("GET", f"{TENANTS}/acme", root).json()["plan"] == "silver"
 
 
 @pytest.mark.spec("LL-3", "LL-14")
