@@ -10,6 +10,7 @@ import uvicorn
 
 from examples.log_lake import compaction, founding, logs, purging
 from examples.log_lake.clock import utc_now
+from examples.log_lake.names import tenant_id
 from examples.log_lake.service import Service
 from examples.log_lake.settings import Settings
 from examples.log_lake.storage import Storage
@@ -90,7 +91,7 @@ def _parser() -> argparse.ArgumentParser:
     serving.set_defaults(run=serve)
     commands.add_parser("compact", help="merge small objects of past days").set_defaults(run=compact)
     deleting = commands.add_parser("purge", help="delete all events of a tenant")
-    deleting.add_argument("tenant")
+    deleting.add_argument("tenant", type=tenant_id)
     deleting.set_defaults(run=purge)
     return parser
 

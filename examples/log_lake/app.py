@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from functools import partial
 
 from starlette.types import ASGIApp
@@ -12,6 +11,7 @@ from examples.log_lake.api import check_routes, create_api
 from examples.log_lake.credentials import Credentials
 from examples.log_lake.errors import REALM
 from examples.log_lake.firehose_answers import FirehoseAnswers
+from examples.log_lake.names import is_tenant_id
 from examples.log_lake.operations import OPERATIONS
 from examples.log_lake.service import Service
 from examples.log_lake.settings import Settings
@@ -20,7 +20,6 @@ from keyrack.guards.asgi import Guard
 
 TENANT_HEADER = "X-P-Tenant"
 DEFAULT_TENANT = "default"
-_TENANT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,35}")
 
 
 def create() -> ASGIApp:
@@ -52,4 +51,4 @@ def _reach(key: Key, *, multi_tenant: bool) -> tuple[str, ...]:
     """
     if not multi_tenant and key.tenant != DEFAULT_TENANT:
         return ()
-    return key.scopes if _TENANT_ID.fullmatch(key.tenant) else ()
+    return key.scopes if is_tenant_id(key.tenant) else ()

@@ -143,6 +143,17 @@ def test_the_process_ends_with_78_and_one_line(tmp_path: Path) -> None:
         assert len(ended.stderr.splitlines()) == 1
 
 
+@pytest.mark.spec("LL-9")
+@pytest.mark.parametrize("tenant", ["../default", "default/streams", "a" * 37])
+def test_what_is_purged_is_a_tenant(tmp_path: Path, tenant: str) -> None:
+    kept = tmp_path / "lake" / "default" / "streams" / "web" / "streams" / "kept"
+    kept.parent.mkdir(parents=True)
+    kept.touch()
+    ended = run("purge", tenant, environment=environment(tmp_path), folder=tmp_path)
+    assert ended.returncode == 2
+    assert kept.exists()
+
+
 @pytest.mark.spec("LL-12")
 def test_a_root_key_is_shown_once_when_the_key_store_is_made(tmp_path: Path) -> None:
     variables = environment(tmp_path, KEYRACK_STORE=f"sqlite:///{tmp_path}/keys.db")
