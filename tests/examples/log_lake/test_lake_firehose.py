@@ -13,6 +13,10 @@ from conftest import OpenLake
 from lake_bed import Clock, Lake
 from lake_events import INGEST, delivery, events, objects, own_fields
 
+from examples.log_lake.columns import table_of
+from examples.log_lake.deliveries import AlreadyStored, Deliveries
+from examples.log_lake.firehose import Delivery
+
 ATTRIBUTES = "X-Amz-Firehose-Common-Attributes"
 
 
@@ -183,6 +187,7 @@ def test_a_repeat_spends_no_quota(lake: Lake) -> None:
         assert answered(lake, delivery([{"a": 1}], key, request_id="r-1"))[0] == 200
     assert answered(lake, delivery([{"a": 1}], key, request_id="r-2"))[0] == 200
     assert answered(lake, delivery([{"a": 1}], key, request_id="r-3"))[0] == 402
+    assert answered(lake, delivery([{"a": 1}], key, request_id="r-1"))[0] == 200
     assert len(events(lake.service.storage)) == 2
 
 
@@ -198,3 +203,12 @@ def test_a_request_that_could_not_be_stored_is_stored_by_its_repeat(
     folder.unlink()
     assert answered(lake, request)[0] == 200
     assert len(events(lake.service.storage)) == 1
+
+
+@pytest.mark.spec("LL-28")
+def test_whoever_is_second_learns_that_and_changes_nothing(lake: Lake) -> None:
+    deliveries, given = Deliveries(lake.service.storage), Delivery("r-1", "web")
+    deliveries.store("default", given, table_of([{"a": 1}]))
+    with pytest.raises(AlreadyStored):
+        deliveries.store("default", given, table_of([{"a": 2}]))
+    assert events(lake.service.storage) == [{"a": 1}]

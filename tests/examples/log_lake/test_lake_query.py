@@ -42,7 +42,7 @@ def fill(lake: Lake) -> None:
     send(lake, key, {"n": 1, "who": "other stream"}, stream="Web")
     strange = pa.table(
         {
-            "p_timestamp": pa.array([NOW] * 3, pa.timestamp("us", "UTC")),
+            "p_timestamp": pa.array([NOW, NOW, NOW - timedelta(minutes=20)], pa.timestamp("us", "UTC")),
             "f": [math.nan, math.inf, 1.0],
         }
     )
@@ -94,6 +94,7 @@ def test_times_are_utc_with_z_and_what_is_no_number_is_null(lake: Lake, key: str
     ]
     found = rows(lake, key, "SELECT f FROM strange ORDER BY f", sendNull="true")
     assert sorted(map(str, found)) == ["{'f': 1.0}", "{'f': None}", "{'f': None}"]
+    assert sorted(map(str, rows(lake, key, "SELECT f FROM strange"))) == ["{'f': 1.0}", "{}", "{}"]
     assert rows(
         lake, key, "SELECT date_trunc('hour', p_timestamp) AS h, count(*) AS n FROM web GROUP BY h"
     ) == [{"h": "2030-01-01T12:00:00Z", "n": 3}]
@@ -138,6 +139,9 @@ def test_rows_are_seen_from_the_start_and_before_the_end(lake: Lake, key: str) -
     assert seen("2030-01-01T13:30:15+01:00", "2030-01-01T13:30:15.5+01:00") == [3]
     assert seen("5m", "now") == [3]
     assert seen("2020-01-01T00:00:00Z", "2029-01-01T00:00:00Z") == []
+    some = {"startTime": "5m"}
+    assert rows(lake, key, "SELECT count(*) AS n FROM strange", body=some) == [{"n": 2}]
+    assert rows(lake, key, "SELECT f FROM strange WHERE f = 1", body=some) == []
     assert rows(lake, key, "SELECT count(*) AS n FROM web", body={"startTime": "4d"}) == [{"n": 4}]
     assert rows(lake, key, "SELECT count(*) AS n FROM web", body={"startTime": "99d"}) == [{"n": 4}]
 
