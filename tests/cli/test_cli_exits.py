@@ -14,6 +14,7 @@ from keyrack.cli.app import EPILOG, app
 from keyrack.core import errors
 
 WITHOUT_JSON = {"keyrack serve"}
+BY_ARGUMENT = {"keyrack copy"}
 
 
 def commands(command: Any = None, path: str = "keyrack") -> Iterator[tuple[str, Any]]:
@@ -87,7 +88,7 @@ def test_every_command_prints_json_when_asked_and_explains_each_option() -> None
     for path, command in seen.items():
         names = {name for parameter in command.params for name in parameter.opts}
         assert ("--json" in names) == (path not in WITHOUT_JSON), path
-        assert "--store" in names, path
+        assert ("--store" in names) == (path not in BY_ARGUMENT), path
         assert command.help, path
         assert all(parameter.help for parameter in command.params), path
 

@@ -39,7 +39,7 @@ def test_a_key_is_frozen(key: Key) -> None:
 
 
 def test_an_access_without_anything_asks_for_a_live_key_and_costs_one() -> None:
-    assert Access() == Access((), None, ("live",), (), None, 1, None)
+    assert Access() == Access((), None, ("live",), (), None, 1, (), None)
 
 
 def test_decisions_are_told_apart_by_their_type_and_carry_their_key() -> None:

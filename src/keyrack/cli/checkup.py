@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,7 +19,7 @@ from keyrack.pepper_file import beside_store, with_peppers
 from keyrack.restoring import holds
 from keyrack.secret_file import OTHERS
 from keyrack.settings import Settings
-from keyrack.stores.counters import open_counters
+from keyrack.stores.counters import Reach, open_counters
 from keyrack.stores.follower import Follower, steady
 from keyrack.stores.heads import head_of, missing_peppers
 from keyrack.stores.journal import Node
@@ -27,15 +27,12 @@ from keyrack.stores.opened import Stores
 from keyrack.stores.protocols import Kind
 from keyrack.stores.urls import beside, default_counters, open_stores, public_url, sqlite_path
 
-_SHARED = {
-    "memory": "in each process",
-    "sqlite": "shared by the processes of this machine",
-    "postgresql": "shared by all who name it",
-    "postgres": "shared by all who name it",
-    "redis": "shared by all who name it",
-    "rediss": "shared by all who name it",
+_REACHES: Mapping[Reach, str] = {
+    "process": "in each process",
+    "machine": "shared by the processes of this machine",
+    "everywhere": "shared by all who name it",
 }
-"""By the scheme of a url for counters, who counts together."""
+"""Who counts together, in words."""
 CLOCK_TOLERANCE = timedelta(seconds=2)
 Look = Callable[[], str]
 """Says in a few words how it is; raises a KeyrackError that says what is wrong."""
@@ -117,7 +114,7 @@ def _counters(settings: Settings) -> str:
     url = settings.counters or default_counters(settings.store, workers=settings.workers)
     with closing(open_counters(url)) as counters:
         counters.peek([], datetime.now(UTC).timestamp())
-    return f"{public_url(url)}, {_SHARED[url.partition(':')[0]]}"
+        return f"{public_url(url)}, {_REACHES[counters.reach]}"
 
 
 def _log(stores: Stores) -> str:

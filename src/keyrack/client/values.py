@@ -122,6 +122,8 @@ class Health:
     ready: bool
     reason: str | None
     trouble: str | None
+    limits_counted: str
+    """Who counts limits together: a `process`, a `machine`, or all nodes `everywhere`."""
     age_seconds: float | None
     max_stale_seconds: float
     keys: int

@@ -9,7 +9,9 @@ from keyrack.verifier import Verifier
 
 
 def readiness(verifier: Verifier) -> dict[str, Any]:
-    """Ready, and the age of the replica in seconds, the last event applied, and the trouble if any."""
+    """Ready, and the age of the replica in seconds, the last event applied, the trouble if any, and
+    who counts limits together: a `process`, a `machine`, or all nodes `everywhere`.
+    """
     follower = verifier.follower
     doubt = verifier.doubt()
     age = None if follower.confirmed_at == NEVER else round(follower.age(), 3)
@@ -17,6 +19,7 @@ def readiness(verifier: Verifier) -> dict[str, Any]:
         "ready": doubt is None,
         "reason": None if doubt is None else doubt.value,
         "trouble": follower.trouble,
+        "limits_counted": verifier.stores.counters.reach,
         "replica": {
             "age_seconds": age,
             "max_stale_seconds": follower.max_stale,

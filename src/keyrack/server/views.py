@@ -150,6 +150,8 @@ class ReadinessView(BaseModel):
     ready: bool
     reason: str | None
     trouble: str | None
+    limits_counted: Literal["process", "machine", "everywhere"]
+    """Who counts limits together."""
     replica: ReplicaView
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from heapq import heappop, heappush, heapreplace
-from typing import Protocol
+from typing import Literal, Protocol
 
 from keyrack.core.errors import ConfigurationError
 from keyrack.core.model import Rate
@@ -20,6 +20,9 @@ PRUNED_AT_ONCE = 100
 """Stale entries that one call drops at most, so that a hundred calls drop a full table of them."""
 
 
+Reach = Literal["process", "machine", "everywhere"]
+
+
 class Counters(Protocol):
     """Counts units in sliding windows (keyrack.core.window), by bucket.
 
@@ -32,6 +35,9 @@ class Counters(Protocol):
 
     blocks: bool
     """Whether a call may wait for a network; an event loop must not make it then."""
+
+    reach: Reach
+    """Who counts together."""
 
     def take(self, spends: Sequence[Spend], now: float) -> Taken:
         """Charge all spends of a request in one step. Where one does not fit, none is charged."""
@@ -94,6 +100,7 @@ class MemoryCounters:
     """Counters of one process, gone with it. Raises Unavailable only when `charging.place` does."""
 
     blocks = False
+    reach: Reach = "process"
 
     def __init__(self, max_entries: int = MAX_ENTRIES):
         self._lock = threading.Lock()

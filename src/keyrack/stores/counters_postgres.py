@@ -36,6 +36,7 @@ from keyrack.core.model import Rate
 from keyrack.core.window import Window, ticks
 from keyrack.stores import charging
 from keyrack.stores.charging import MAX_ENTRIES, Placed, Spend, Taken, stale_at
+from keyrack.stores.counters import Reach
 from keyrack.stores.sql.postgres_connection import Limits, require_readable
 from keyrack.stores.sql.postgres_database import PostgresDatabase
 
@@ -98,6 +99,7 @@ class PostgresCounters:
     """
 
     blocks = True
+    reach: Reach = "everywhere"
 
     def __init__(self, url: str, limits: Limits = LIMITS):
         require_readable(url, "KEYRACK_COUNTERS")

@@ -24,6 +24,7 @@ from keyrack.core.errors import ConfigurationError, Unavailable
 from keyrack.core.model import Rate
 from keyrack.core.window import LATE_TICKS, TICKS, grain_ticks, ticks, window_ticks
 from keyrack.stores.charging import Spend, Taken, answered, require_costs
+from keyrack.stores.counters import Reach
 
 WAIT_SECONDS = 0.25
 """How long a call waits for a connection, and for an answer."""
@@ -48,6 +49,7 @@ class RedisCounters:
     """
 
     blocks = True
+    reach: Reach = "everywhere"
 
     def __init__(self, url: str):
         self._redis = _client(url)

@@ -16,6 +16,7 @@ from keyrack.core.model import Rate
 from keyrack.core.window import Window, ticks
 from keyrack.stores import charging
 from keyrack.stores.charging import MAX_ENTRIES, Placed, Spend, Taken, stale_at
+from keyrack.stores.counters import Reach
 from keyrack.stores.counters_file import CountersFile
 
 CALLS_A_PRUNING = 10
@@ -40,6 +41,7 @@ class SqliteCounters:
 
     # A call waits for a disk at most, and usually for less time than a change of threads takes.
     blocks = False
+    reach: Reach = "machine"
 
     def __init__(self, path: str | os.PathLike[str], max_entries: int = MAX_ENTRIES):
         self._max_entries = max_entries
