@@ -19,7 +19,8 @@ from keyrack.pepper_file import beside_store, with_peppers
 from keyrack.restoring import holds
 from keyrack.secret_file import OTHERS
 from keyrack.settings import Settings
-from keyrack.stores.counters import Reach, open_counters
+from keyrack.stores.charging import Reach
+from keyrack.stores.counters import open_counters
 from keyrack.stores.follower import Follower, steady
 from keyrack.stores.heads import head_of, missing_peppers
 from keyrack.stores.journal import Node

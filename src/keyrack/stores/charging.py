@@ -7,11 +7,14 @@ time in ticks (keyrack.core.window).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from keyrack.core.errors import Unavailable
 from keyrack.core.model import Limit, Rate
 from keyrack.core.window import LATE_TICKS, Window
+
+Reach = Literal["process", "machine", "everywhere"]
+"""Who counts together."""
 
 MAX_ENTRIES = 1_000_000
 """Buckets are made by proved keys alone (keyrack.spending caps those of addresses), so there is room for

@@ -5,22 +5,19 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from heapq import heappop, heappush, heapreplace
-from typing import Literal, Protocol
+from typing import Protocol
 
 from keyrack.core.errors import ConfigurationError
 from keyrack.core.model import Rate
 from keyrack.core.window import Window, ticks
 from keyrack.stores import charging
-from keyrack.stores.charging import MAX_ENTRIES, Placed, Spend, Taken, stale_at
+from keyrack.stores.charging import MAX_ENTRIES, Placed, Reach, Spend, Taken, stale_at
 
 __all__ = ["Counters", "MemoryCounters", "Spend", "Taken", "open_counters"]
 
 SETTING = "KEYRACK_COUNTERS"
 PRUNED_AT_ONCE = 100
 """Stale entries that one call drops at most, so that a hundred calls drop a full table of them."""
-
-
-Reach = Literal["process", "machine", "everywhere"]
 
 
 class Counters(Protocol):

@@ -35,8 +35,7 @@ from keyrack.core.errors import Unavailable
 from keyrack.core.model import Rate
 from keyrack.core.window import Window, ticks
 from keyrack.stores import charging
-from keyrack.stores.charging import MAX_ENTRIES, Placed, Spend, Taken, stale_at
-from keyrack.stores.counters import Reach
+from keyrack.stores.charging import MAX_ENTRIES, Placed, Reach, Spend, Taken, stale_at
 from keyrack.stores.sql.postgres_connection import Limits, require_readable
 from keyrack.stores.sql.postgres_database import PostgresDatabase
 

@@ -23,8 +23,7 @@ from redis.retry import Retry
 from keyrack.core.errors import ConfigurationError, Unavailable
 from keyrack.core.model import Rate
 from keyrack.core.window import LATE_TICKS, TICKS, grain_ticks, ticks, window_ticks
-from keyrack.stores.charging import Spend, Taken, answered, require_costs
-from keyrack.stores.counters import Reach
+from keyrack.stores.charging import Reach, Spend, Taken, answered, require_costs
 
 WAIT_SECONDS = 0.25
 """How long a call waits for a connection, and for an answer."""
