@@ -19,8 +19,8 @@ from bench.figures import Figure, Section, Target
 from bench.places import POSTGRESQL, SQLITE, Places, places
 from bench.population import PEPPERS
 from keyrack import Access, Allowed, Authority, Issuer, Verifier, Wish, open_stores
+from keyrack.admin.moving import copy
 from keyrack.core.model import Limit
-from keyrack.moving import copy
 from keyrack.stores.counters import Spend, open_counters
 
 TITLE = "Several processes on one store"

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any, cast
 
 from keyrack import open_stores
+from keyrack.admin.founding import found
 from keyrack.core import credential
 from keyrack.core.events import Event, EventKind
 from keyrack.core.model import Key, Secret, Tenant, VersionState
 from keyrack.core.peppers import Pepper
-from keyrack.founding import found
 from keyrack.stores.ledger import Draft, Ledger
 from keyrack.stores.protocols import Batch, Keys, Kind, Plan, View
 

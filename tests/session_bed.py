@@ -13,8 +13,8 @@ from engine_bed import Bed
 from keyrack import Access, Allowed
 from keyrack.core.master_keys import MasterKeys
 from keyrack.core.model import Key
-from keyrack.session_keys import SigningKeys
-from keyrack.sessions import Exchanged, Sessions, SessionWish
+from keyrack.sessions.exchange import Exchanged, Sessions, SessionWish
+from keyrack.sessions.keys import SigningKeys
 from keyrack.vault.secrets import Vault
 
 

@@ -12,11 +12,11 @@ import pytest
 from engine_bed import FOREIGN, OPERATOR, POLICY, STATIC, Bed, opened, other
 
 from keyrack import Access, Allowed, Denied, Issuer, Reason, Verifier, Wish
+from keyrack.admin.founding import found
 from keyrack.core.credential import write
 from keyrack.core.errors import ConfigurationError, Unavailable
 from keyrack.core.events import Event, EventKind
 from keyrack.core.peppers import Peppers
-from keyrack.founding import found
 from keyrack.stores.counters import MemoryCounters, Spend, Taken
 from keyrack.stores.journal import MemoryJournal
 from keyrack.stores.memory import MemoryKeys

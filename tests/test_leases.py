@@ -7,8 +7,8 @@ from pathlib import Path
 from engine_bed import OPERATOR, opened
 
 from keyrack import Verifier, Wish, open_stores
+from keyrack.admin.founding import found
 from keyrack.core.model import Reason
-from keyrack.founding import found
 from keyrack.stores.follower import Follower, steady
 from keyrack.stores.journal import Node
 from keyrack.testing import PEPPERS

@@ -12,9 +12,9 @@ import pytest
 from keyrack import Authority, Issuer, Unavailable, Verifier, Wish, open_stores
 from keyrack import chores as chores_module
 from keyrack import upkeep as upkeep_module
+from keyrack.admin.founding import found
 from keyrack.chores import Chore, Telling
 from keyrack.core.peppers import Peppers
-from keyrack.founding import found
 from keyrack.stores.counters import MemoryCounters
 from keyrack.stores.follower import steady
 from keyrack.stores.journal import MemoryJournal, Node

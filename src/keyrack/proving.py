@@ -15,7 +15,7 @@ from keyrack.core.prepared import matching, nobody, prove
 from keyrack.core.session import narrowed
 from keyrack.deciding import Ceiling
 from keyrack.lookups import ATTEMPTS, LookUps
-from keyrack.session_proofs import SessionProofs
+from keyrack.sessions.proofs import SessionProofs
 from keyrack.stores.follower import Follower
 from keyrack.stores.replica import NotInMemory
 

@@ -9,13 +9,13 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Self, cast
 
+from keyrack.admin.founding import found, import_static, static_callers
 from keyrack.core.checks import Proved, Refused, charged
 from keyrack.core.http import Presented
 from keyrack.core.model import Access, Address, Allowed, Decision, Denied, Key, Reason, Tenant
 from keyrack.core.peppers import Peppers
 from keyrack.core.policy import Policy
 from keyrack.deciding import ANYTHING, Ceiling
-from keyrack.founding import found, import_static, static_callers
 from keyrack.issuer import Issuer
 from keyrack.lookups import LookUps
 from keyrack.proving import Prover, below, of_tenant, remembered

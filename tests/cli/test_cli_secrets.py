@@ -13,7 +13,7 @@ from session_bed import BOTH, M1, M2, master_key
 
 from keyrack import Access, Allowed, Verifier, Wish
 from keyrack.master_key_file import beside_store, with_master_keys
-from keyrack.sessions import Sessions
+from keyrack.sessions.exchange import Sessions
 from keyrack.settings import Settings
 
 

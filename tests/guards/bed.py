@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple, Protocol
 
 from keyrack import Authority, Key, Policy, Verifier, Wish, open_stores
-from keyrack.founding import found
+from keyrack.admin.founding import found
 from keyrack.guards import asgi, wsgi
 from keyrack.testing import PEPPERS, FixedClock
 

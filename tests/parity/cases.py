@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 from guards.bed import BY, PEER, Bed
 
 from keyrack import Access, Limit, Policy, Reason, Verifier
+from keyrack.admin.founding import found
 from keyrack.core.errors import Unavailable
 from keyrack.core.model import Allowed, Decision, Denied
-from keyrack.founding import found
 from keyrack.guards import Row
 from keyrack.spending import Spender
 from keyrack.tenancy import Tenants

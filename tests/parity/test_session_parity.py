@@ -14,7 +14,7 @@ from keyrack import Access, Allowed, Limit, Policy, Reason
 from keyrack.core.http import ANSWERS
 from keyrack.core.model import Key
 from keyrack.guards import Row
-from keyrack.sessions import Sessions
+from keyrack.sessions.exchange import Sessions
 from keyrack.tenancy import Tenants
 from parity.cases import ROW, presented
 from parity.server_shapes import CANNOT, SERVER_SHAPES, ThroughNginx

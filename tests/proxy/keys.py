@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from keyrack import Authority, Issuer, Wish, open_stores
-from keyrack.founding import found
+from keyrack.admin.founding import found
 from keyrack.stores.opened import Stores
 from keyrack.tenancy import Tenants
 from keyrack.testing import PEPPERS

@@ -15,10 +15,10 @@ import pytest
 from engine_bed import OPERATOR, STORES, Bed, opened, refusal
 
 from keyrack import Access, Allowed, Issuer, Verifier, Wish
+from keyrack.admin.founding import found
 from keyrack.core.events import EMPTY, Head, open_entry
 from keyrack.core.model import Limit, Reason
 from keyrack.core.peppers import Peppers
-from keyrack.founding import found
 from keyrack.issuer import Minted
 from keyrack.stores.counters import MemoryCounters
 from keyrack.stores.follower import Follower

@@ -14,8 +14,8 @@ from engine_bed import FOREIGN, STATIC, other
 from remote_bed import Remote, RemoteBed
 
 from keyrack import Access, Allowed, ConfigurationError, Denied, Limit, Policy, Reason, Verifier
+from keyrack.admin.founding import import_static, static_callers
 from keyrack.core.credential import write
-from keyrack.founding import import_static, static_callers
 from keyrack.remote import known as knowledge
 from keyrack.remote.proving import MAX_UNKNOWN_CALLS
 

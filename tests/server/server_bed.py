@@ -11,8 +11,8 @@ import httpx
 from anyio.from_thread import BlockingPortal
 
 from keyrack import Authority, Issuer, Policy, Wish, open_stores
+from keyrack.admin.founding import found
 from keyrack.core.records import write_time
-from keyrack.founding import found
 from keyrack.server.app import create_app
 from keyrack.settings import Settings
 from keyrack.testing import PEPPERS, FixedClock, open_memory

@@ -17,7 +17,7 @@ from server_process import eventually, serving
 from servers.redis import running
 
 from keyrack import Limit, Policy, Verifier, Wish, open_stores
-from keyrack.founding import found
+from keyrack.admin.founding import found
 from keyrack.server.hot import HotPaths
 from keyrack.stores.counters import MemoryCounters, Spend, Taken
 from keyrack.testing import PEPPERS, FixedClock

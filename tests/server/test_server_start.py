@@ -16,7 +16,7 @@ from server_process import refused, serving
 from session_bed import M2, ONE, master_key
 
 from keyrack import open_stores
-from keyrack.session_keys import SigningKeys
+from keyrack.sessions.keys import SigningKeys
 from keyrack.testing import PEPPERS
 from keyrack.vault.secrets import Vault
 

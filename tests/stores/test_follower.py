@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import pytest
 
 from keyrack import Authority, Issuer, Wish
+from keyrack.admin.founding import found
 from keyrack.core.errors import Tampered, Unavailable
 from keyrack.core.model import Key, Reason, Status
 from keyrack.core.peppers import Peppers
-from keyrack.founding import found
 from keyrack.stores.counters import MemoryCounters
 from keyrack.stores.follower import Follower
 from keyrack.stores.journal import MemoryJournal

@@ -9,13 +9,13 @@ from random import Random
 import pytest
 
 from keyrack import Authority, Issuer, Wish
+from keyrack.admin.founding import found
+from keyrack.admin.peppering import rotate
 from keyrack.core.errors import Tampered
 from keyrack.core.events import Event, EventKind
 from keyrack.core.model import Key, Reason, Status
 from keyrack.core.peppers import Peppers
 from keyrack.core.prepared import Prepared
-from keyrack.founding import found
-from keyrack.peppering import rotate
 from keyrack.stores.counters import MemoryCounters
 from keyrack.stores.follower import Follower
 from keyrack.stores.journal import MemoryJournal

@@ -16,8 +16,8 @@ from servers.postgresql import STANDBY, PostgresServer
 from sqlalchemy import Connection
 
 from keyrack import Access, ConfigurationError, Denied, Reason, Unavailable, Verifier, Wish, open_stores
-from keyrack.founding import found
-from keyrack.restoring import accept_head
+from keyrack.admin.founding import found
+from keyrack.admin.restoring import accept_head
 from keyrack.stores.follower import DEFAULT_MAX_STALE, steady
 from keyrack.stores.journal import Node
 from keyrack.stores.protocols import Batch, Excerpt, Listing, View

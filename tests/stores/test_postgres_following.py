@@ -13,9 +13,9 @@ from engine_bed import OPERATOR
 from servers.postgresql import PostgresServer
 
 from keyrack import Access, Allowed, Denied, Issuer, Unavailable, Verifier, Wish, open_stores
+from keyrack.admin.founding import found
 from keyrack.core.errors import Conflict
 from keyrack.core.model import Reason
-from keyrack.founding import found
 from keyrack.stores.clock import StoreClock
 from keyrack.stores.sql.postgres import LIMITS, PostgresKeys
 from keyrack.stores.sql.postgres_database import PostgresDatabase

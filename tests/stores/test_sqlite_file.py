@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from keyrack import Authority, ConfigurationError, Issuer, Unavailable, Wish, open_stores
-from keyrack.founding import found
+from keyrack.admin.founding import found
 from keyrack.stores.follower import Follower
 from keyrack.stores.journal import Node
 from keyrack.stores.opened import Stores

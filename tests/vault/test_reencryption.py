@@ -8,14 +8,14 @@ import pytest
 from engine_bed import OPERATOR, Bed, opened, refusal
 from session_bed import BOTH, M1, M2, ONE, Desk, desk_on, master_key
 
-from keyrack.audit import audit
+from keyrack.admin.audit import audit
+from keyrack.admin.peppering import rotate as rotate_pepper
 from keyrack.core.errors import ConfigurationError
 from keyrack.core.events import Event, EventKind
 from keyrack.core.master_keys import MasterKeys
 from keyrack.core.sealed import SealedSecret
-from keyrack.peppering import rotate as rotate_pepper
-from keyrack.session_keys import SigningKeys
-from keyrack.sessions import Sessions
+from keyrack.sessions.exchange import Sessions
+from keyrack.sessions.keys import SigningKeys
 from keyrack.stores.ledger import Draft
 from keyrack.testing import PEPPERS
 from keyrack.vault import reencryption

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from keyrack import master_key_file
+from keyrack.admin.restoring import holds
 from keyrack.core.errors import ConfigurationError, KeyrackError, Tampered, Unavailable
 from keyrack.core.events import open_entry
 from keyrack.core.model import Key
@@ -16,7 +17,6 @@ from keyrack.core.peppers import SETTING, Peppers
 from keyrack.core.records import read_key
 from keyrack.core.rotation import live
 from keyrack.pepper_file import beside_store, with_peppers
-from keyrack.restoring import holds
 from keyrack.secret_file import OTHERS
 from keyrack.settings import Settings
 from keyrack.stores.charging import Reach

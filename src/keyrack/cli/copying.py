@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
+from keyrack.admin.moving import Copied, copy, move
 from keyrack.cli import display, options
 from keyrack.cli.session import Session, opened
 from keyrack.core.errors import ConfigurationError
-from keyrack.moving import Copied, copy, move
 from keyrack.stores.opened import Stores
 from keyrack.stores.urls import is_static, open_stores, public_url
 

@@ -7,10 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from keyrack import pepper_file
+from keyrack.admin.founding import found
 from keyrack.cli.session import opened
 from keyrack.core.errors import ConfigurationError, StoreExists, Tampered
 from keyrack.core.scopes import EVERYTHING
-from keyrack.founding import found
 from keyrack.settings import Settings
 from keyrack.stores.opened import Stores
 from keyrack.stores.urls import is_static, open_stores, public_url, sqlite_path

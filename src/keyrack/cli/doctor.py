@@ -6,11 +6,11 @@ from typing import Annotated
 
 import typer
 
+from keyrack.admin.restoring import Restored
+from keyrack.admin.restoring import accept_head as accept
 from keyrack.cli import display, exits, options
 from keyrack.cli.checkup import examine
 from keyrack.cli.session import opened
-from keyrack.restoring import Restored
-from keyrack.restoring import accept_head as accept
 
 AcceptHead = Annotated[
     bool,

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from keyrack.audit import Audit, audit
+from keyrack.admin.audit import Audit, audit
 from keyrack.cli import display, exits, options
 from keyrack.cli.desk import Desk, at_desk
 from keyrack.cli.session import opened

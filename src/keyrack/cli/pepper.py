@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import typer
 
+from keyrack.admin.peppering import Rotated
+from keyrack.admin.peppering import rotate as rotate_pepper
 from keyrack.cli import display, options
 from keyrack.cli.session import opened
-from keyrack.peppering import Rotated
-from keyrack.peppering import rotate as rotate_pepper
 
 app = typer.Typer(help="Rotate the pepper.")
 

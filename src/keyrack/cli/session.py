@@ -8,12 +8,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from keyrack.admin.founding import found, import_static, static_callers
 from keyrack.cli import display
 from keyrack.core.authority import Authority
 from keyrack.core.errors import ConfigurationError
 from keyrack.core.events import Head
 from keyrack.core.policy import Policy
-from keyrack.founding import found, import_static, static_callers
 from keyrack.issuer import Issuer
 from keyrack.pepper_file import with_peppers
 from keyrack.settings import Settings

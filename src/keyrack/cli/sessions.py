@@ -9,7 +9,7 @@ import typer
 from keyrack.cli import display, options
 from keyrack.cli.secrets import given_master_keys
 from keyrack.cli.session import opened
-from keyrack.session_keys import SigningKeys
+from keyrack.sessions.keys import SigningKeys
 from keyrack.vault.secrets import Vault
 
 app = typer.Typer(help="Replace the key that signs sessions.")

@@ -22,7 +22,7 @@ from keyrack.server.routes import audit, health, keys, me, pages, remote, sessio
 from keyrack.server.strict import StrictRequests
 from keyrack.server.table import ROWS
 from keyrack.server.wire import App
-from keyrack.sessions import Sessions
+from keyrack.sessions.exchange import Sessions
 from keyrack.settings import Settings
 from keyrack.tenancy import Tenants
 from keyrack.verifier import Verifier

@@ -15,7 +15,7 @@ from keyrack.core.model import Access, Key
 from keyrack.core.scopes import covers
 from keyrack.issuer import READ_KEYS, Issuer
 from keyrack.presenting import key_json, uses_if_readable
-from keyrack.sessions import Sessions
+from keyrack.sessions.exchange import Sessions
 from keyrack.stores.opened import Stores
 from keyrack.tenancy import Tenants
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from keyrack.admin.founding import static_callers
 from keyrack.core.errors import ConfigurationError
 from keyrack.core.master_keys import MasterKeys
-from keyrack.founding import static_callers
 from keyrack.pepper_file import with_peppers
 from keyrack.settings import Settings
 from keyrack.stores.follower import Follower

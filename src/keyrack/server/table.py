@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from keyrack import exporting
+from keyrack.admin import exporting
 from keyrack.core.model import Access
 from keyrack.guards import LATER, OPEN, Row
 

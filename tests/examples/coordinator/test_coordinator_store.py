@@ -12,7 +12,7 @@ from coordinator_management import OPERATOR, Management
 
 from examples.coordinator.callers import CALLERS
 from keyrack import Access, ConfigurationError, Wish
-from keyrack.peppering import rotate
+from keyrack.admin.peppering import rotate
 
 HEALTH = "/coordinator/health"
 Open = Callable[..., Coordinator]

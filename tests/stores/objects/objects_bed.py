@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from keyrack import Access, Authority, Denied, Issuer, Policy, Unavailable, Wish
+from keyrack.admin.founding import found
 from keyrack.core.peppers import Peppers
-from keyrack.founding import found
 from keyrack.stores.counters import MemoryCounters
 from keyrack.stores.follower import Follower
 from keyrack.stores.objects.directory import Directory

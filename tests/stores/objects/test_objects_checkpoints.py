@@ -11,9 +11,9 @@ import pytest
 from objects_bed import BY, Files, MoodyStorage, Node, founded, verdict
 
 from keyrack import Verifier
+from keyrack.admin.peppering import rotate
 from keyrack.core.errors import ConfigurationError, Corrupted, Tampered
 from keyrack.core.peppers import Peppers
-from keyrack.peppering import rotate
 from keyrack.stores.objects import checkpoints
 from keyrack.stores.objects.directory import Directory
 from keyrack.stores.objects.envelope import seal_document

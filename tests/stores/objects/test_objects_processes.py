@@ -14,8 +14,8 @@ from objects_processes import decide, spawning, write
 from servers.s3 import S3Server, running, s3_server, s3_url  # noqa: F401  # fixtures
 
 from keyrack import Issuer, Wish
-from keyrack.audit import audit
-from keyrack.founding import found
+from keyrack.admin.audit import audit
+from keyrack.admin.founding import found
 from keyrack.stores.opened import Stores
 from keyrack.stores.protocols import Kind
 from keyrack.stores.urls import open_stores

@@ -11,7 +11,7 @@ from keyrack.core.records import write_time
 from keyrack.server.bodies import SessionBody
 from keyrack.server.dependencies import Engine
 from keyrack.server.views import JwksView, SessionView
-from keyrack.sessions import SessionWish
+from keyrack.sessions.exchange import SessionWish
 
 ANY = Access()
 """Any valid key, whatever its scopes."""

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from keyrack import Access, Allowed, Authority, Issuer, Reason, Verifier, Wish, open_stores
+from keyrack.admin.founding import found
+from keyrack.admin.peppering import rotate
 from keyrack.core.errors import ConfigurationError, Conflict, NotHeld, Tampered
 from keyrack.core.events import Event, EventKind, open_entry, seal
 from keyrack.core.peppers import Peppers
-from keyrack.founding import found
-from keyrack.peppering import rotate
 from keyrack.redigesting import Redigests
 from keyrack.stores.follower import Follower
 from keyrack.stores.heads import head_of
@@ -132,7 +132,7 @@ def test_a_rotation_that_was_stopped_is_taken_up_where_it_stood(new: Stores) -> 
 def test_records_are_sealed_in_batches_and_the_progress_is_reported(
     new: Stores, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("keyrack.peppering.BATCH", 3)
+    monkeypatch.setattr("keyrack.admin.peppering.BATCH", 3)
     reports: list[tuple[str, int, int | None]] = []
     rotate(new, by=ADA, report=lambda *given: reports.append(given))
     assert reports == [("checking records", 3, None), ("sealing records", 3, 4), ("sealing records", 4, 4)]

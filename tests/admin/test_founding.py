@@ -9,11 +9,11 @@ import pytest
 from engine_bed import OPERATOR, Bed, opened
 
 from keyrack import Policy, StaticKeys, Verifier
+from keyrack.admin.founding import found, import_static, static_callers
 from keyrack.core.credential import write
 from keyrack.core.errors import ConfigurationError
 from keyrack.core.events import EventKind, open_entry
 from keyrack.core.model import Key
-from keyrack.founding import found, import_static, static_callers
 from keyrack.stores.protocols import Excerpt, Listing
 from keyrack.stores.static import StaticCaller, read_variable, static_id
 from keyrack.stores.urls import open_stores

@@ -78,7 +78,7 @@ class SigningKeys:
     def sign(self, said: Mapping[str, Any], key: SealedSecret) -> str:
         """The token that makes these claims; the private part is open while it is signed, and no longer."""
         private = self._vault.opened(key)
-        from keyrack.signing import sign
+        from keyrack.sessions.signing import sign
 
         return sign(said, private, key.facts["kid"])
 
@@ -101,7 +101,7 @@ class SigningKeys:
         draft.write_secret(retired, Event(EventKind.SECRET_RETIRED, self._now(), actor, data=facts))
 
     def _made(self, version: int) -> SealedSecret:
-        from keyrack.signing import generate, thumbprint
+        from keyrack.sessions.signing import generate, thumbprint
 
         pair = generate()
         facts = {"kid": thumbprint(pair.x), "x": pair.x}

@@ -16,7 +16,7 @@ from keyrack.core.master_keys import MasterKeys
 from keyrack.core.model import Allowed, Session
 from keyrack.core.sealed import SealedSecret
 from keyrack.core.session import ANY_SERVICE, MAX_LENGTH, MAX_LIFE, claims, jwk
-from keyrack.session_keys import SigningKeys, current, is_due, published
+from keyrack.sessions.keys import SigningKeys, current, is_due, published
 from keyrack.vault.secrets import Vault
 from keyrack.verifier import Verifier
 

@@ -14,13 +14,13 @@ from leak_watch import LeakWatch
 from session_bed import ONE, READS, Desk, desk_on, parts
 
 from keyrack import Access, Allowed, Authority, Verifier, open_stores
-from keyrack.audit import audit
+from keyrack.admin.audit import audit
 from keyrack.core.errors import ConfigurationError
 from keyrack.core.events import Event, EventKind, open_entry
 from keyrack.core.model import Denied
-from keyrack.session_keys import PUBLISHED_FOR, RENEWED_AFTER
-from keyrack.sessions import Sessions
-from keyrack.signing import thumbprint
+from keyrack.sessions.exchange import Sessions
+from keyrack.sessions.keys import PUBLISHED_FOR, RENEWED_AFTER
+from keyrack.sessions.signing import thumbprint
 from keyrack.stores.protocols import Excerpt
 from keyrack.vault.secrets import Unconfigured, Vault
 
@@ -149,7 +149,7 @@ def test_without_master_keys_the_library_is_not_needed(memory: Bed, monkeypatch:
     allowed = memory.verifier.verify(text, Access())
     assert isinstance(allowed, Allowed)
     desk = desk_on(memory)
-    for module in ("keyrack.signing", "keyrack.vault.cipher"):
+    for module in ("keyrack.sessions.signing", "keyrack.vault.cipher"):
         monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(Unconfigured):
         Sessions(memory.verifier, None).exchange(allowed)
@@ -157,7 +157,7 @@ def test_without_master_keys_the_library_is_not_needed(memory: Bed, monkeypatch:
         Sessions(memory.verifier, ONE)
     monkeypatch.undo()
     desk.exchange(text)
-    for module in ("keyrack.signing", "keyrack.vault.cipher"):
+    for module in ("keyrack.sessions.signing", "keyrack.vault.cipher"):
         monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(Unconfigured):
         Sessions(memory.verifier, None).exchange(allowed)
@@ -168,7 +168,7 @@ def test_without_the_library_a_session_is_our_own_trouble(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, text, token = desk.holder("logs:read")
-    monkeypatch.setitem(sys.modules, "keyrack.signing", None)
+    monkeypatch.setitem(sys.modules, "keyrack.sessions.signing", None)
     assert desk.bed.verdict(token, "logs:read") == "unconfigured"
     assert desk.bed.verdict(text, "logs:read") == "ok"
 

@@ -18,7 +18,7 @@ from keyrack.core import scopes as algebra
 from keyrack.core import session as format_
 from keyrack.core.errors import NotHeld, SessionPresented, ValidationFailed
 from keyrack.core.model import Denied, Key
-from keyrack.sessions import Sessions
+from keyrack.sessions.exchange import Sessions
 
 
 @pytest.fixture

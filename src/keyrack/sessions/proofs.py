@@ -86,7 +86,7 @@ def _ended_with(session: Session, key: SealedSecret) -> Session:
 def _refuse_signature(text: str, x: str) -> Refused | None:
     """Why a token is not believed, or None. Without the library it is our own trouble, and no 401."""
     try:
-        from keyrack.signing import is_signed
+        from keyrack.sessions.signing import is_signed
     except ModuleNotFoundError:
         return _UNCONFIGURED
     return None if is_signed(text, x) else _UNKNOWN

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from keyrack.audit import Audit, audit
+from keyrack.admin.audit import Audit, audit
 from keyrack.core.authority import Authority
 from keyrack.core.errors import Conflict, Tampered
 from keyrack.core.events import Event, EventKind

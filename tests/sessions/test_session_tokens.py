@@ -14,8 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from session_bed import HERE, Desk, desk_on, parts
 
-from keyrack import Limit, Policy, signing
+from keyrack import Limit, Policy
 from keyrack.core import session as format_
+from keyrack.sessions import signing
 
 
 @pytest.fixture
@@ -149,7 +150,7 @@ def test_a_signature_is_checked_once_for_each_token(desk: Desk, counted: list[st
 def test_no_more_tokens_are_remembered_than_there_is_room_for(
     desk: Desk, counted: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("keyrack.session_proofs.MAX_REMEMBERED", 3)
+    monkeypatch.setattr("keyrack.sessions.proofs.MAX_REMEMBERED", 3)
     _, text = desk.bed.mint("logs:read")
     tokens = [desk.exchange(text) for _ in range(7)]
     for token in tokens * 2:

@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 
 from keyrack import Access, Authority, Issuer, Verifier, Wish, open_stores
-from keyrack.audit import audit
+from keyrack.admin.audit import audit
+from keyrack.admin.founding import found
+from keyrack.admin.moving import NotEmpty, _after, _batch, copy, move
+from keyrack.admin.peppering import rotate
 from keyrack.core.errors import KeyrackError, NotHeld, StoreMoved
 from keyrack.core.model import Allowed, Reason
 from keyrack.core.peppers import Peppers
-from keyrack.founding import found
-from keyrack.moving import NotEmpty, _after, _batch, copy, move
-from keyrack.peppering import rotate
 from keyrack.stores.journal import MemoryJournal, Use
 from keyrack.stores.memory import MemoryKeys
 from keyrack.stores.opened import Stores

@@ -1,0 +1,1 @@
+"""What is done to a whole store, by whoever runs it: made, checked, copied, moved, restored, sealed anew."""
