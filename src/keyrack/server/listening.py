@@ -13,6 +13,8 @@ from keyrack.settings import Listener
 BACKLOG = 2048
 BIND_SECONDS = 5.0
 """How long to wait for a port that a process which was just killed still holds."""
+RETRY_SECONDS = 0.1
+"""How long to wait between two tries."""
 
 
 def listen(setting: str, listener: Listener) -> socket.socket:
@@ -27,7 +29,7 @@ def listen(setting: str, listener: Listener) -> socket.socket:
         except OSError as error:
             if error.errno != errno.EADDRINUSE or time.monotonic() >= deadline:
                 raise ConfigurationError(setting, f"cannot be listened on: {_reason(error)}.") from None
-        time.sleep(0.1)
+        time.sleep(RETRY_SECONDS)
 
 
 def bound(opened: socket.socket) -> Listener:

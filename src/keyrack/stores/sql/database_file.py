@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import secrets
 import sqlite3
-from contextlib import closing, suppress
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import create_engine, event
+from sqlalchemy import Connection, create_engine, event
 from sqlalchemy.engine import URL, Engine
 
 from keyrack.core.errors import ConfigurationError, Unavailable
@@ -40,6 +41,25 @@ class DatabaseFile:
         """
         connection.execute("PRAGMA data_version").fetchone()
         self._log_identity = _identity(self._log)
+
+    @contextmanager
+    def reading(self, engine: Engine) -> Iterator[Connection]:
+        """A transaction that sees one instant."""
+        self.require_same()
+        with engine.connect() as connection:
+            connection.exec_driver_sql("BEGIN")
+            yield connection
+
+    @contextmanager
+    def writing(self, engine: Engine) -> Iterator[Connection]:
+        """A transaction that is alone among all writers, committed at its end."""
+        self.require_same()
+        with engine.connect() as connection:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+            yield connection
+            connection.commit()
+        # Again: the wait for other writers is long enough to exchange a file in.
+        self.require_same()
 
     def connect(self) -> sqlite3.Connection:
         """A connection beside the engine. Raises Unavailable."""

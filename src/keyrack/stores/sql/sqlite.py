@@ -5,9 +5,8 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
-
-from sqlalchemy import Connection
 
 from keyrack.core.errors import ConfigurationError, Unavailable
 from keyrack.stores.sql.database_file import DatabaseFile, make_file
@@ -21,9 +20,13 @@ class SqliteKeys(SqlKeys):
     """The key store in one file, shared by the processes of one machine."""
 
     def __init__(self, path: Path):
-        super().__init__(reading=self._read, writing=self._write, blocks=False)
         self._file = DatabaseFile(path)
         self._engine = self._file.engine(busy_seconds=BUSY_SECONDS, synchronous="FULL")
+        reading, writing = (
+            partial(self._file.reading, self._engine),
+            partial(self._file.writing, self._engine),
+        )
+        super().__init__(reading=reading, writing=writing, blocks=False)
         self._watch = self._file.connect()
         self._seen: int | None = None
 
@@ -43,23 +46,6 @@ class SqliteKeys(SqlKeys):
     def close(self) -> None:
         self._watch.close()
         self._engine.dispose()
-
-    @contextmanager
-    def _read(self) -> Iterator[Connection]:
-        self._file.require_same()
-        with self._engine.connect() as connection:
-            connection.exec_driver_sql("BEGIN")
-            yield connection
-
-    @contextmanager
-    def _write(self) -> Iterator[Connection]:
-        self._file.require_same()
-        with self._engine.connect() as connection:
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
-            yield connection
-            connection.commit()
-        # Again: the wait for other writers is long enough to exchange a file in.
-        self._file.require_same()
 
 
 @contextmanager
