@@ -55,7 +55,7 @@ class Lives(RuleBasedStateMachine):
     @initialize()
     def mint(self) -> None:
         self.now = NOW
-        self.versions: rotation.Versions = (secret(1),)
+        self.versions: tuple[Secret, ...] = (secret(1),)
         self.model = {1: Life()}
         self.reigns = [1]
         """Numbers in the order in which they became the primary, without those that were dropped."""
@@ -248,7 +248,7 @@ def test_two_undated_versions_of_an_imported_key_become_one_by_promotion() -> No
 
 
 def test_a_sixth_live_secret_is_refused_however_it_is_asked_for() -> None:
-    versions: rotation.Versions = (secret(1),)
+    versions: tuple[Secret, ...] = (secret(1),)
     for number in range(2, MAX_LIVE + 1):
         versions = rotation.start(versions, secret(number), now=NOW, ends_at=NOW + DAY, force=True)
     assert len(live(versions, NOW)) == MAX_LIVE

@@ -51,6 +51,18 @@ class EventKind(StrEnum):
     SECRET_SEALED = "secret.sealed"
     SECRET_REENCRYPTED = "secret.reencrypted"
     SECRET_RETIRED = "secret.retired"
+    UPSTREAM_CREATED = "upstream.created"
+    UPSTREAM_UPDATED = "upstream.updated"
+    UPSTREAM_DELETED = "upstream.deleted"
+    UPSTREAM_ROTATION_STARTED = "upstream.rotation_started"
+    UPSTREAM_ROTATION_CHANGED = "upstream.rotation_changed"
+    UPSTREAM_PROMOTED = "upstream.promoted"
+    UPSTREAM_ABORTED = "upstream.aborted"
+    UPSTREAM_UNDONE = "upstream.undone"
+    UPSTREAM_CLEANED_UP = "upstream.cleaned_up"
+    API_CREATED = "api.created"
+    API_UPDATED = "api.updated"
+    API_DELETED = "api.deleted"
 
 
 _KINDS = frozenset(kind.value for kind in EventKind)

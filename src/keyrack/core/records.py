@@ -46,9 +46,9 @@ def write_key(key: Key) -> bytes:
         "revision": key.revision,
         "ending": key.ending,
         "versions": [_version(one) for one in key.versions],
-        **_times(key, "created_at", "updated_at", "expires_at", "revoked_at"),
+        **times(key, "created_at", "updated_at", "expires_at", "revoked_at"),
     }
-    return _dump(members, key.unknown)
+    return dump(members, key.unknown)
 
 
 def read_key(body: bytes) -> Key:
@@ -76,9 +76,9 @@ def read_key(body: bytes) -> Key:
         ending=record.pop("ending"),
         versions=tuple(_read_version(one) for one in record.pop("versions")),
         created_at=read_time(record.pop("created_at")),
-        updated_at=_read_optional(record.pop("updated_at", None)),
-        expires_at=_read_optional(record.pop("expires_at", None)),
-        revoked_at=_read_optional(record.pop("revoked_at", None)),
+        updated_at=read_optional(record.pop("updated_at", None)),
+        expires_at=read_optional(record.pop("expires_at", None)),
+        revoked_at=read_optional(record.pop("revoked_at", None)),
         unknown=record or _NOTHING,
     )
 
@@ -94,9 +94,9 @@ def write_tenant(tenant: Tenant) -> bytes:
         "quota": tenant.quota,
         "metadata": tenant.metadata,
         "revision": tenant.revision,
-        **_times(tenant, "created_at", "updated_at", "starts_at", "ends_at", "deleted_at"),
+        **times(tenant, "created_at", "updated_at", "starts_at", "ends_at", "deleted_at"),
     }
-    return _dump(members, tenant.unknown)
+    return dump(members, tenant.unknown)
 
 
 def read_tenant(body: bytes) -> Tenant:
@@ -112,10 +112,10 @@ def read_tenant(body: bytes) -> Tenant:
         metadata=record.pop("metadata", {}),
         revision=record.pop("revision"),
         created_at=read_time(record.pop("created_at")),
-        updated_at=_read_optional(record.pop("updated_at", None)),
-        starts_at=_read_optional(record.pop("starts_at", None)),
-        ends_at=_read_optional(record.pop("ends_at", None)),
-        deleted_at=_read_optional(record.pop("deleted_at", None)),
+        updated_at=read_optional(record.pop("updated_at", None)),
+        starts_at=read_optional(record.pop("starts_at", None)),
+        ends_at=read_optional(record.pop("ends_at", None)),
+        deleted_at=read_optional(record.pop("deleted_at", None)),
         unknown=record or _NOTHING,
     )
 
@@ -131,9 +131,9 @@ def write_secret(secret: SealedSecret) -> bytes:
         "ciphertext": None if secret.ciphertext is None else secret.ciphertext.text,
         "facts": secret.facts,
         "revision": secret.revision,
-        **_times(secret, "created_at", "not_after"),
+        **times(secret, "created_at", "not_after"),
     }
-    return _dump(members, secret.unknown)
+    return dump(members, secret.unknown)
 
 
 def read_secret(body: bytes) -> SealedSecret:
@@ -149,7 +149,7 @@ def read_secret(body: bytes) -> SealedSecret:
         facts=record.pop("facts", {}),
         revision=record.pop("revision"),
         created_at=read_time(record.pop("created_at")),
-        not_after=_read_optional(record.pop("not_after", None)),
+        not_after=read_optional(record.pop("not_after", None)),
         unknown=record or _NOTHING,
     )
 
@@ -164,11 +164,13 @@ def read_time(text: str) -> datetime:
     return datetime.fromisoformat(text)
 
 
-def _read_optional(text: str | None) -> datetime | None:
+def read_optional(text: str | None) -> datetime | None:
+    """The time that was written, if one was."""
     return None if text is None else read_time(text)
 
 
-def _times(record: object, *names: str) -> dict[str, str | None]:
+def times(record: object, *names: str) -> dict[str, str | None]:
+    """These times of a value as they are written."""
     values = {name: getattr(record, name) for name in names}
     return {name: None if value is None else write_time(value) for name, value in values.items()}
 
@@ -183,7 +185,7 @@ def _version(version: Secret) -> dict[str, Any]:
         "digest": b64encode(version.digest).decode(),
         "foreign": version.foreign or None,
     }
-    return {**version.unknown, **_present(members)}
+    return {**version.unknown, **present(members)}
 
 
 def _read_version(record: dict[str, Any]) -> Secret:
@@ -191,7 +193,7 @@ def _read_version(record: dict[str, Any]) -> Secret:
         number=record.pop("number"),
         state=VersionState(record.pop("state", VersionState.LIVE)),
         created_at=read_time(record.pop("created_at")),
-        not_after=_read_optional(record.pop("not_after", None)),
+        not_after=read_optional(record.pop("not_after", None)),
         pepper=intern(record.pop("pepper")),
         digest=b64decode(record.pop("digest")),
         foreign=record.pop("foreign", False),
@@ -207,10 +209,11 @@ def _read_limits(rows: Iterable[list[Any]]) -> tuple[Limit, ...]:
     return tuple(Limit(*row) for row in rows)
 
 
-def _present(members: Mapping[str, Any]) -> dict[str, Any]:
+def present(members: Mapping[str, Any]) -> dict[str, Any]:
     """What is worth its bytes: a million records are kept in memory as they are written."""
     return {name: value for name, value in members.items() if value not in (None, (), [], {})}
 
 
-def _dump(members: Mapping[str, Any], unknown: Mapping[str, Any]) -> bytes:
-    return json.dumps({**unknown, **_present(members)}, separators=(",", ":"), ensure_ascii=False).encode()
+def dump(members: Mapping[str, Any], unknown: Mapping[str, Any]) -> bytes:
+    """The bytes of a record: its members, and those of a later format that it came with."""
+    return json.dumps({**unknown, **present(members)}, separators=(",", ":"), ensure_ascii=False).encode()

@@ -11,9 +11,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any, ClassVar, Protocol, TypeVar
 
 from keyrack.core.errors import Conflict, ValidationFailed
-from keyrack.core.model import Secret, VersionState
+from keyrack.core.model import VersionState
 
 MAX_LIVE = 5
 MIN_GRACE = timedelta(hours=1)
@@ -23,20 +24,39 @@ UNDO_WITHIN = timedelta(days=1)
 RECOGNISED_FOR = timedelta(days=30)
 """How long after its end a version is still told from an unknown text."""
 
-Versions = tuple[Secret, ...]
+
+class Version(Protocol):
+    """One version of a secret, of a key or of an upstream: a frozen dataclass with these fields."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    @property
+    def number(self) -> int:
+        """1, 2, 3 …; never given twice."""
+
+    @property
+    def state(self) -> VersionState:
+        """As it is stored."""
+
+    @property
+    def not_after(self) -> datetime | None:
+        """When it ends, or ended."""
 
 
-def is_live(version: Secret, now: datetime) -> bool:
+V = TypeVar("V", bound=Version)
+
+
+def is_live(version: Version, now: datetime) -> bool:
     """Whether this version proves its key at that time."""
     return version.state is VersionState.LIVE and (version.not_after is None or now < version.not_after)
 
 
-def live(versions: Versions, now: datetime) -> Versions:
+def live(versions: tuple[V, ...], now: datetime) -> tuple[V, ...]:
     """The versions that prove their key at that time, the primary last."""
     return tuple(version for version in versions if is_live(version, now))
 
 
-def recognised(versions: Versions, now: datetime) -> Versions:
+def recognised(versions: tuple[V, ...], now: datetime) -> tuple[V, ...]:
     """The versions worth comparing with: live, or ended within the last 30 days."""
     return tuple(
         version
@@ -45,12 +65,12 @@ def recognised(versions: Versions, now: datetime) -> Versions:
     )
 
 
-def rotating(versions: Versions, now: datetime) -> bool:
+def rotating(versions: tuple[Version, ...], now: datetime) -> bool:
     """Whether more than one version is live."""
     return len(live(versions, now)) > 1
 
 
-def next_number(versions: Versions) -> int:
+def next_number(versions: tuple[Version, ...]) -> int:
     """The number of the version that comes next; numbers are never given twice."""
     return max((version.number for version in versions), default=0) + 1
 
@@ -70,7 +90,7 @@ def check_grace(grace: timedelta, *, compromised: bool) -> None:
         )
 
 
-def start(versions: Versions, new: Secret, *, now: datetime, ends_at: datetime, force: bool) -> Versions:
+def start(versions: tuple[V, ...], new: V, *, now: datetime, ends_at: datetime, force: bool) -> tuple[V, ...]:
     """Add a version and date the primary; versions dated earlier keep their own end."""
     standing = live(versions, now)
     if len(standing) >= MAX_LIVE:
@@ -86,12 +106,12 @@ def start(versions: Versions, new: Secret, *, now: datetime, ends_at: datetime, 
     return (*(_dated(version, ends_at) for version in versions), new)
 
 
-def replace_compromised(versions: Versions, new: Secret, *, now: datetime) -> Versions:
+def replace_compromised(versions: tuple[V, ...], new: V, *, now: datetime) -> tuple[V, ...]:
     """Destroy every other version at once, live or retired; none of them proves again."""
     return (*(_ended(version, VersionState.DESTROYED, now) for version in versions), new)
 
 
-def promote(versions: Versions, now: datetime) -> Versions:
+def promote(versions: tuple[V, ...], now: datetime) -> tuple[V, ...]:
     """End grace early: only the primary stays live."""
     if not rotating(versions, now):
         raise Conflict("No rotation is under way, so there is nothing to promote.", code="no_rotation")
@@ -104,7 +124,7 @@ def promote(versions: Versions, now: datetime) -> Versions:
     )
 
 
-def abort(versions: Versions, now: datetime) -> Versions:
+def abort(versions: tuple[V, ...], now: datetime) -> tuple[V, ...]:
     """Drop the newest live version; the one before it is the primary again."""
     standing = live(versions, now)
     if len(standing) < 2:
@@ -114,7 +134,7 @@ def abort(versions: Versions, now: datetime) -> Versions:
     return _reinstated(versions, primary, {newest.number: _ended(newest, VersionState.ABORTED, now)})
 
 
-def undo(versions: Versions, now: datetime, *, ends_at: datetime) -> Versions:
+def undo(versions: tuple[V, ...], now: datetime, *, ends_at: datetime) -> tuple[V, ...]:
     """Bring back the version before the primary, within a day of its end.
 
     It becomes the primary again; the one that replaced it stays live until ends_at, so that callers
@@ -136,7 +156,7 @@ def undo(versions: Versions, now: datetime, *, ends_at: datetime) -> Versions:
     return _reinstated(versions, last, {primary.number: replace(primary, not_after=ends_at)})
 
 
-def end_version(versions: Versions, number: int, now: datetime) -> Versions:
+def end_version(versions: tuple[V, ...], number: int, now: datetime) -> tuple[V, ...]:
     """End one live version now and for good, by the wish of whoever holds it: undo leaves it ended."""
     return tuple(
         _ended(version, VersionState.DESTROYED, now)
@@ -146,21 +166,21 @@ def end_version(versions: Versions, number: int, now: datetime) -> Versions:
     )
 
 
-def _was_primary_before(primary: Secret, version: Secret) -> bool:
+def _was_primary_before(primary: Version, version: Version) -> bool:
     return version.number < primary.number and version.state is not VersionState.ABORTED
 
 
-def _reinstated(versions: Versions, primary: Secret, changed: Mapping[int, Secret]) -> Versions:
+def _reinstated(versions: tuple[V, ...], primary: V, changed: Mapping[int, V]) -> tuple[V, ...]:
     """The versions with one of them the primary again, so the last in order, and others changed."""
     others = (changed.get(version.number, version) for version in versions if version is not primary)
     return (*others, replace(primary, state=VersionState.LIVE, not_after=None))
 
 
-def _dated(version: Secret, ends_at: datetime) -> Secret:
+def _dated(version: V, ends_at: datetime) -> V:
     undated = version.state is VersionState.LIVE and version.not_after is None
     return replace(version, not_after=ends_at) if undated else version
 
 
-def _ended(version: Secret, state: VersionState, now: datetime) -> Secret:
+def _ended(version: V, state: VersionState, now: datetime) -> V:
     end = now if version.not_after is None else min(now, version.not_after)
     return replace(version, state=state, not_after=end)

@@ -18,12 +18,14 @@ from keyrack.core.events import SUM_MODULUS, Entry, Event, Head, fingerprint, se
 from keyrack.core.model import Key, Tenant
 from keyrack.core.peppers import SETTING, Peppers
 from keyrack.core.sealed import SealedSecret
+from keyrack.core.upstream import Api, Upstream
 from keyrack.stores import sealing
 from keyrack.stores.heads import head_of, moved_to
 from keyrack.stores.protocols import Batch, Keys, Kind, Mark, Record, View
 
 MAX_GROUP = 100
 T = TypeVar("T")
+S = TypeVar("S", Key, Tenant, SealedSecret, Upstream, Api)
 
 
 class Draft:
@@ -52,6 +54,16 @@ class Draft:
         record = self._record(Kind.SECRET, secret_id)
         return None if record is None else sealing.open_secret(record, self._peppers)
 
+    def upstream(self, upstream_id: str) -> Upstream | None:
+        """An upstream as it would be now, a deleted one as well."""
+        record = self._record(Kind.UPSTREAM, upstream_id)
+        return None if record is None else sealing.open_upstream(record, self._peppers)
+
+    def api(self, api_id: str) -> Api | None:
+        """An API as it would be now, a deleted one as well."""
+        record = self._record(Kind.API, api_id)
+        return None if record is None else sealing.open_api(record, self._peppers)
+
     def keys_named(self, tenant: str, name: str) -> list[Key]:
         """The keys of a tenant that bear this name."""
         found = {record.id: record for record in self._view.named(tenant, name)}
@@ -69,30 +81,23 @@ class Draft:
 
     def write_key(self, key: Key, event: Event) -> Key:
         """Write a key with the event that says why; returns it with its new revision."""
-        before = self._record(Kind.KEY, key.id)
-        written = replace(key, revision=self.head.number + 1)
-        serial = before.serial if before else written.revision
-        sealed = sealing.seal_key(written, self._peppers.first, serial=serial)
-        self._write(sealed, before, replace(event, tenant=key.tenant, subject=key.id))
-        return written
+        return self._put(key, event)
 
     def write_tenant(self, tenant: Tenant, event: Event) -> Tenant:
         """Write a tenant with the event that says why; returns it with its new revision."""
-        before = self._record(Kind.TENANT, tenant.id)
-        written = replace(tenant, revision=self.head.number + 1)
-        serial = before.serial if before else written.revision
-        sealed = sealing.seal_tenant(written, self._peppers.first, serial=serial)
-        self._write(sealed, before, replace(event, tenant=tenant.id, subject=tenant.id))
-        return written
+        return self._put(tenant, event)
 
     def write_secret(self, secret: SealedSecret, event: Event) -> SealedSecret:
         """Write a sealed secret with the event that says why; returns it with its new revision."""
-        before = self._record(Kind.SECRET, secret.id)
-        written = replace(secret, revision=self.head.number + 1)
-        serial = before.serial if before else written.revision
-        sealed = sealing.seal_secret(written, self._peppers.first, serial=serial)
-        self._write(sealed, before, replace(event, tenant=secret.tenant, subject=secret.id))
-        return written
+        return self._put(secret, event)
+
+    def write_upstream(self, upstream: Upstream, event: Event) -> Upstream:
+        """Write an upstream with the event that says why; returns it with its new revision."""
+        return self._put(upstream, event)
+
+    def write_api(self, api: Api, event: Event) -> Api:
+        """Write an API with the event that says why; returns it with its new revision."""
+        return self._put(api, event)
 
     def write_event(self, event: Event) -> None:
         """Write an event that is about the store itself."""
@@ -128,6 +133,14 @@ class Draft:
         if record is not None:
             sealing.refuse_retired(record.kind, record.id, record.pepper, self.head)
         return record
+
+    def _put(self, value: S, event: Event) -> S:
+        before = self._record(sealing.kind_of(value), value.id)
+        written = replace(value, revision=self.head.number + 1)
+        serial = before.serial if before else written.revision
+        sealed = sealing.seal(written, self._peppers.first, serial=serial)
+        self._write(sealed, before, replace(event, tenant=sealing.tenant_of(value), subject=value.id))
+        return written
 
     def _write(self, record: Record, before: Record | None, event: Event) -> None:
         pepper = self._peppers[self._state_pepper()]

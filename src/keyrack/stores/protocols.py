@@ -23,12 +23,14 @@ class Kind(StrEnum):
     TENANT = "tenant"
     SECRET = "secret"
     """A version of a reversible secret, sealed: see keyrack.vault."""
+    UPSTREAM = "upstream"
+    API = "api"
 
     @classmethod
     def about(cls, event: EventKind) -> Kind:
         """What the subject of such an event is."""
         first, _, _ = event.value.partition(".")
-        return cls(first) if first in (cls.TENANT, cls.SECRET) else cls.KEY
+        return cls(first) if first in (cls.TENANT, cls.SECRET, cls.UPSTREAM, cls.API) else cls.KEY
 
 
 class Record(NamedTuple):

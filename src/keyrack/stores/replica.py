@@ -8,7 +8,7 @@ takes in others when they are asked for.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from enum import Enum, auto
 
@@ -20,6 +20,8 @@ from keyrack.core.policy import Policy
 from keyrack.core.prepared import Prepared, prepare
 from keyrack.core.sealed import SealedSecret
 from keyrack.core.session import SIGNING_PURPOSE
+from keyrack.core.upstream import SEND_PURPOSE, Api, Upstream
+from keyrack.core.upstream_records import read_api, read_upstream
 from keyrack.stores.holding import Records
 from keyrack.stores.partial import PartialRecords
 from keyrack.stores.protocols import Keys, Kind, Record, Snapshot
@@ -60,7 +62,7 @@ class Brought(Enum):
 
 
 class Replica:
-    """The keys, tenants and sealed secrets of a store as of `head`.
+    """The keys, tenants, upstreams, APIs and sealed secrets of a store as of `head`.
 
     With `max_keys` it holds so many keys at most, and has to be told of others by `bring`.
     """
@@ -83,6 +85,16 @@ class Replica:
         """Tenants without a record, of keys that were asked for: such a key is never decided on."""
         self.signing_keys: dict[str, SealedSecret] = {}
         """The sealed secrets that sign sessions, by the id that a token names; they are few."""
+        self.upstreams: dict[str, Upstream] = {}
+        self.apis: dict[str, Api] = {}
+        """Both by id, deleted ones as well; they are few, like the secrets that upstreams are sent."""
+        self.upstream_secrets: dict[str, SealedSecret] = {}
+        self._takers: Mapping[str, Callable[[str, bytes], None]] = {
+            Kind.TENANT: self._take_tenant,
+            Kind.SECRET: self._take_secret,
+            Kind.UPSTREAM: self._take_upstream,
+            Kind.API: self._take_api,
+        }
         self.head: Head = EMPTY
 
     def __len__(self) -> int:
@@ -186,8 +198,7 @@ class Replica:
 
     def _take(self, kind: str, record_id: str, body: bytes) -> None:
         if kind != _KEY:
-            take = self._take_tenant if kind == Kind.TENANT else self._take_secret
-            take(record_id, body)
+            self._takers[kind](record_id, body)
             return
         self._prepared.pop(record_id, None)
         # Foreign texts are found by digest, so that table is always whole; others parse on first use.
@@ -203,6 +214,14 @@ class Replica:
         secret = records.read_secret(body)
         if secret.purpose == SIGNING_PURPOSE:
             self.signing_keys[secret.facts["kid"]] = secret
+        elif secret.purpose == SEND_PURPOSE:
+            self.upstream_secrets[secret_id] = secret
+
+    def _take_upstream(self, upstream_id: str, body: bytes) -> None:
+        self.upstreams[upstream_id] = read_upstream(body)
+
+    def _take_api(self, api_id: str, body: bytes) -> None:
+        self.apis[api_id] = read_api(body)
 
     def _index(self, key: Key) -> None:
         foreign = [version for version in key.versions if version.foreign]

@@ -3,64 +3,63 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Generic, NamedTuple, TypeVar
 
-from keyrack.core import records
+from keyrack.core import records, upstream_records
 from keyrack.core.errors import Tampered
 from keyrack.core.events import Head
 from keyrack.core.model import Key, Tenant
 from keyrack.core.peppers import Pepper, Peppers
 from keyrack.core.sealed import SealedSecret
+from keyrack.core.upstream import Api, Upstream
 from keyrack.stores.protocols import Kind, Record
 
+Stored = Key | Tenant | SealedSecret | Upstream | Api
+"""What records are of."""
+T = TypeVar("T")
 
-def seal_key(key: Key, pepper: Pepper, *, serial: int) -> Record:
-    """The record of a key as of its revision."""
-    body = records.write_key(key)
+
+class _Form(NamedTuple, Generic[T]):
+    """How values of a type are written: as which kind, and in what bytes."""
+
+    kind: Kind
+    write: Callable[[T], bytes]
+
+
+_FORMS: Mapping[type, _Form[Any]] = {
+    Key: _Form(Kind.KEY, records.write_key),
+    Tenant: _Form(Kind.TENANT, records.write_tenant),
+    SealedSecret: _Form(Kind.SECRET, records.write_secret),
+    Upstream: _Form(Kind.UPSTREAM, upstream_records.write_upstream),
+    Api: _Form(Kind.API, upstream_records.write_api),
+}
+
+
+def kind_of(value: Stored) -> Kind:
+    """What the record of this value is of."""
+    return _FORMS[type(value)].kind
+
+
+def tenant_of(value: Stored) -> str:
+    """The tenant that a record belongs to; a tenant's is its own."""
+    return value.id if isinstance(value, Tenant) else value.tenant
+
+
+def seal(value: Stored, pepper: Pepper, *, serial: int) -> Record:
+    """The record of a value as of its revision."""
+    form = _FORMS[type(value)]
+    body = form.write(value)
     return Record(
-        Kind.KEY,
-        key.id,
-        key.revision,
+        form.kind,
+        value.id,
+        value.revision,
         body,
         pepper.id,
-        pepper.record.digest(sealed_text(Kind.KEY, key.id, body)),
-        key.tenant,
-        key.name,
-        key.owner,
-        serial,
-    )
-
-
-def seal_tenant(tenant: Tenant, pepper: Pepper, *, serial: int) -> Record:
-    """The record of a tenant as of its revision."""
-    body = records.write_tenant(tenant)
-    return Record(
-        Kind.TENANT,
-        tenant.id,
-        tenant.revision,
-        body,
-        pepper.id,
-        pepper.record.digest(sealed_text(Kind.TENANT, tenant.id, body)),
-        tenant.id,
-        tenant.name,
-        None,
-        serial,
-    )
-
-
-def seal_secret(secret: SealedSecret, pepper: Pepper, *, serial: int) -> Record:
-    """The record of a sealed secret as of its revision."""
-    body = records.write_secret(secret)
-    return Record(
-        Kind.SECRET,
-        secret.id,
-        secret.revision,
-        body,
-        pepper.id,
-        pepper.record.digest(sealed_text(Kind.SECRET, secret.id, body)),
-        secret.tenant,
-        secret.name,
-        None,
+        pepper.record.digest(sealed_text(form.kind, value.id, body)),
+        tenant_of(value),
+        value.name,
+        value.owner if isinstance(value, Key) else None,
         serial,
     )
 
@@ -109,6 +108,18 @@ def open_secret(record: Record, peppers: Peppers) -> SealedSecret:
     """The sealed secret of a record, authenticated; still sealed. Raises Tampered."""
     authenticate(record.kind, record.id, record.body, record.pepper, record.mac, peppers)
     return records.read_secret(record.body)
+
+
+def open_upstream(record: Record, peppers: Peppers) -> Upstream:
+    """The upstream of a record, authenticated. Raises Tampered."""
+    authenticate(record.kind, record.id, record.body, record.pepper, record.mac, peppers)
+    return upstream_records.read_upstream(record.body)
+
+
+def open_api(record: Record, peppers: Peppers) -> Api:
+    """The API of a record, authenticated. Raises Tampered."""
+    authenticate(record.kind, record.id, record.body, record.pepper, record.mac, peppers)
+    return upstream_records.read_api(record.body)
 
 
 def sealed_text(kind: str, record_id: str, body: bytes) -> bytes:

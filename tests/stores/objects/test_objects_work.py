@@ -41,9 +41,9 @@ def population(count: int) -> list[Record]:
         last, "kr", "live", "default", "n", ("a:b",), AT, "operator:tests", (secret,), "AAAA", revision=1
     )
     tenant = Tenant(id="default", name="default", created_at=AT, revision=1)
-    sealed = sealing.seal_key(key, pepper, serial=1)
+    sealed = sealing.seal(key, pepper, serial=1)
     others = (_like(sealed, f"{number:012d}") for number in range(count - 1))
-    return [sealing.seal_tenant(tenant, pepper, serial=1), *others, sealed]
+    return [sealing.seal(tenant, pepper, serial=1), *others, sealed]
 
 
 def _like(record: Record, key_id: str) -> Record:
