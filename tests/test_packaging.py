@@ -6,7 +6,6 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import urllib.request
@@ -17,6 +16,7 @@ from pathlib import Path
 from zipfile import ZipFile
 
 import pytest
+from servers.ports import free_port
 
 from keyrack.testing import PEPPERS
 
@@ -174,10 +174,3 @@ def fetch(url: str, key: str, body: str | None = None) -> str:
     with urllib.request.urlopen(request, timeout=SECONDS) as response:
         text: str = response.read().decode()
     return text
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port

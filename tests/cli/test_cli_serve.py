@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 import signal
-import socket
 
 import pytest
 from cli_bed import PEPPERS, Shell
+from servers.ports import free_port
 
 from keyrack.core import credential
-
-
-def free_port() -> str:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return str(probe.getsockname()[1])
 
 
 def printed_until(shell: Shell, text: str, *argv: str) -> list[str]:
     """What a server prints up to a line with this text; the server is stopped then."""
     lines: list[str] = []
-    with shell.start("serve", "--port", free_port(), *argv) as server:
+    with shell.start("serve", "--port", str(free_port()), *argv) as server:
         for line in server.stdout or ():
             lines.append(line)
             if text in line:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Self
 
-START_SECONDS = 30.0
+START_SECONDS = 60.0
 _pause = threading.Event()
 
 
@@ -43,7 +43,7 @@ class ServerProcess:
         """End it as an operator would, with a signal."""
         self._process.send_signal(signal.SIGTERM)
         try:
-            self._process.wait(timeout=15)
+            self._process.wait(timeout=30)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
@@ -68,11 +68,3 @@ class ServerProcess:
             _pause.wait(0.05)
         self.stop()
         raise AssertionError(f"the server {otherwise}; it printed:\n{self.printed()}")
-
-
-def free_port() -> int:
-    """A port of this machine that nobody uses now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -20,7 +20,8 @@ from pathlib import Path
 import pytest
 from doc_likeness import printed_json, unlike, unlike_json
 from doc_pages import ROOT, Block
-from doc_process import ServerProcess, free_port
+from doc_process import ServerProcess
+from servers.ports import free_port
 
 from keyrack import Policy
 
@@ -106,7 +107,7 @@ class Session:
 
     def _look(self, command: str, shown: str) -> str | None:
         """Run a command, and one that only looks once more a little later: use is written behind."""
-        for pause in (0.0, 0.5, 1.0, 2.0, 4.0) if _LOOKS.match(command) else (0.0,):
+        for pause in (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0) if _LOOKS.match(command) else (0.0,):
             _pause.wait(pause)
             self._execute(command, may_fail=True)
             difference = unlike(shown, self._printed)
@@ -137,7 +138,7 @@ class Session:
         method, path = operation.split()
         key = self._environment["KEYRACK_KEY"]
         headers = {"authorization": f"Bearer {key}", "content-type": "application/json"}
-        connection = http.client.HTTPConnection("127.0.0.1", self._ports[API_PORT], timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", self._ports[API_PORT], timeout=60)
         try:
             connection.request(method, path, body, headers)
             response = connection.getresponse()
@@ -166,7 +167,7 @@ class Session:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=60,
+            timeout=120,
             check=False,
         )
         self._printed = done.stdout

