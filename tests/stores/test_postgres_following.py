@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import signal
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 
 import pytest
 from engine_bed import OPERATOR
+from patience import eventually, seconds_until, soon
 from servers.postgresql import PostgresServer
 
-from keyrack import Access, Allowed, Denied, Issuer, Unavailable, Verifier, Wish, open_stores
+from keyrack import Access, Denied, Issuer, Unavailable, Verifier, Wish, open_stores
 from keyrack.admin.founding import found
 from keyrack.core.errors import Conflict
 from keyrack.core.model import Reason
@@ -21,25 +21,17 @@ from keyrack.stores.sql.postgres import LIMITS, PostgresKeys
 from keyrack.stores.sql.postgres_database import PostgresDatabase
 from keyrack.testing import PEPPERS, FixedClock
 
+MAX_STALE = 1.0
 LISTENERS = (
     "FROM pg_stat_activity WHERE query ~ '^LISTEN|clock_timestamp.*log.body' AND pid <> pg_backend_pid()"
 )
-
-
-def eventually(true: Callable[[], object], within: float = 20.0) -> float:
-    """How many seconds it took until that was so; fails when it took longer."""
-    begun = time.monotonic()
-    while not true():
-        assert time.monotonic() - begun < within, "this did not happen in time"
-        threading.Event().wait(0.002)
-    return time.monotonic() - begun
 
 
 @pytest.fixture
 def issuer(postgresql_url: str) -> Iterator[Issuer]:
     """Whoever changes the store, and tells no node of it but by the store."""
     stores = open_stores(postgresql_url, peppers=PEPPERS, create=True)
-    found(stores, max_stale=1.0)
+    found(stores, max_stale=MAX_STALE)
     yield Issuer(stores)
     stores.close()
 
@@ -52,19 +44,24 @@ def minted(issuer: Issuer, node: Verifier) -> tuple[str, str]:
 
 
 def passes(node: Verifier, text: str) -> bool:
-    return isinstance(node.verify(text, Access()), Allowed)
+    return verdict(node, text) is None
+
+
+def verdict(node: Verifier, text: str) -> Reason | None:
+    decision = node.verify(text, Access())
+    return decision.reason if isinstance(decision, Denied) else None
 
 
 def seen_after(issuer: Issuer, node: Verifier) -> float:
     """How many seconds after a revocation was committed this node obeys it."""
     key_id, text = minted(issuer, node)
     issuer.revoke(key_id, by=OPERATOR)
-    return eventually(lambda: not passes(node, text))
+    return seconds_until(lambda: verdict(node, text) is Reason.REVOKED)
 
 
 def test_a_revocation_is_announced_and_needs_no_poll(issuer: Issuer, postgresql_url: str) -> None:
     with Verifier.open(postgresql_url, peppers=PEPPERS, poll=0.9) as node:
-        assert min(seen_after(issuer, node) for _ in range(3)) < 0.1
+        soon(lambda: seen_after(issuer, node), within=0.1)
 
 
 def test_a_revocation_that_is_not_announced_is_seen_within_a_second(
@@ -72,18 +69,22 @@ def test_a_revocation_that_is_not_announced_is_seen_within_a_second(
 ) -> None:
     monkeypatch.setattr(PostgresKeys, "pushed", lambda keys: False)
     with Verifier.open(postgresql_url, peppers=PEPPERS) as node:
-        assert seen_after(issuer, node) < 1.0
+        for _ in range(3):
+            soon(lambda: seen_after(issuer, node), within=1.0)
 
 
 def test_a_node_whose_listening_is_cut_again_and_again_still_sees_a_revocation_within_a_second(
     issuer: Issuer, postgresql_url: str, postgresql: PostgresServer
 ) -> None:
+    def seen_after_a_cut() -> float:
+        key_id, text = minted(issuer, node)
+        eventually(lambda: postgresql.run(f"SELECT pg_terminate_backend(pid) {LISTENERS}") == [(True,)])
+        issuer.revoke(key_id, by=OPERATOR)
+        return seconds_until(lambda: verdict(node, text) is Reason.REVOKED)
+
     with Verifier.open(postgresql_url, peppers=PEPPERS) as node:
         for _ in range(3):
-            key_id, text = minted(issuer, node)
-            assert postgresql.run(f"SELECT pg_terminate_backend(pid) {LISTENERS}") == [(True,)]
-            issuer.revoke(key_id, by=OPERATOR)
-            assert eventually(lambda: not passes(node, text)) < 1.0  # noqa: B023
+            soon(seen_after_a_cut, within=1.0)
 
 
 def test_nothing_is_told_of_a_change_that_was_refused(issuer: Issuer, postgresql_url: str) -> None:
@@ -104,20 +105,25 @@ def test_nothing_is_told_of_a_change_that_was_refused(issuer: Issuer, postgresql
 def test_without_its_server_a_node_decides_nothing_and_with_it_again_within_two_seconds(
     issuer: Issuer, postgresql_url: str, postgresql: PostgresServer, how: signal.Signals
 ) -> None:
-    with Verifier.open(postgresql_url, peppers=PEPPERS) as node:
-        _, text = minted(issuer, node)
+    def decides_for(text: str) -> float:
+        """How long it decides without its server, which is there again afterwards."""
         postgresql.stop(how)
         try:
-            took = eventually(lambda: not passes(node, text))
-            decision = node.verify(text, Access())
+            took = seconds_until(lambda: verdict(node, text) is Reason.STALE)
             with pytest.raises(Unavailable):
                 issuer.mint(Wish("n"), by=OPERATOR)
+            assert verdict(node, text) is Reason.STALE
         finally:
             postgresql.start()
-        assert eventually(lambda: passes(node, text)) < 2.0
-        assert isinstance(decision, Denied)
-        assert decision.reason is Reason.STALE
-        assert took < 2.0
+        return took
+
+    def ready_after() -> float:
+        _, text = minted(issuer, node)
+        soon(lambda: decides_for(text), within=MAX_STALE + 1)
+        return seconds_until(lambda: passes(node, text))
+
+    with Verifier.open(postgresql_url, peppers=PEPPERS) as node:
+        soon(ready_after, within=2.0)
         assert minted(issuer, node)
 
 
@@ -128,13 +134,17 @@ def test_a_waiting_revocation_returns_when_the_other_node_has_obeyed_it(
         Verifier.open(postgresql_url, peppers=PEPPERS, create=True) as here,
         Verifier.open(postgresql_url, peppers=PEPPERS) as there,
     ):
-        for _ in range(3):
+
+        def waited() -> float:
             key_id, text = minted(here.issuer(), there)
             begun = time.monotonic()
             here.issuer().revoke(key_id, by=OPERATOR, wait=True)
             assert not passes(there, text)
             assert not passes(here, text)
-            assert time.monotonic() - begun < 1.0, "sooner than the end of max_stale"
+            return time.monotonic() - begun
+
+        for _ in range(3):
+            soon(waited, within=MAX_STALE)  # at the end of which it would return anyway
 
 
 @pytest.mark.parametrize("off", [-60, 60])
@@ -143,7 +153,7 @@ def test_a_node_goes_by_the_clock_of_its_store(issuer: Issuer, postgresql_url: s
     with closing(PostgresDatabase(postgresql_url, LIMITS)) as database:
         keys = PostgresKeys(database, clock)
         assert keys.moved()
-        assert abs(clock() - time.time()) < 5
+        assert abs(clock() - time.time()) < 30
         assert not keys.moved()
         keys.close()
 
