@@ -8,9 +8,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from patience import PATIENCE_SECONDS
 
 from keyrack.core.errors import ConfigurationError, Unavailable
 from keyrack.core.model import Limit
+from keyrack.stores import counters_file
 from keyrack.stores.counters import Counters, MemoryCounters, Spend, open_counters
 from keyrack.stores.counters_postgres import LIMITS, PostgresCounters
 from keyrack.stores.counters_redis import RedisCounters
@@ -20,12 +22,18 @@ NOW = 1_700_000_000.0
 MINUTE = Limit("minute", 10, 60)
 HOUR = Limit("hour", 15, 3_600)
 
-PATIENT = LIMITS._replace(answer=20.0, lock=10.0)
+PATIENT = LIMITS._replace(answer=60.0, lock=30.0)
 """So long a loaded machine may take for what is done in a millisecond."""
 
 Bounded = MemoryCounters | SqliteCounters
 Subject = Bounded | RedisCounters | PostgresCounters
 Factory = Callable[[int], Bounded]
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is counted is looked at here, and not how soon."""
+    monkeypatch.setattr(counters_file, "BUSY_SECONDS", PATIENCE_SECONDS)
 
 
 @pytest.fixture(params=["memory", "sqlite"])

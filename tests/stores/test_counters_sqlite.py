@@ -15,6 +15,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
+from patience import PATIENCE_SECONDS
 
 from keyrack.core.errors import Unavailable
 from keyrack.core.model import Limit
@@ -31,6 +32,12 @@ SPAWN = multiprocessing.get_context("spawn")
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "counters.db"
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For tests of what is counted and not of how soon: on a busy machine 250 ms are easily over."""
+    monkeypatch.setattr(counters_file, "BUSY_SECONDS", PATIENCE_SECONDS)
 
 
 @pytest.fixture
@@ -75,6 +82,7 @@ def taken_by_four(path: Path, tries: int) -> list[int]:
 
 
 def take_when_ready(ready: Barrier, granted: SimpleQueue[int], path: Path, tries: int) -> None:
+    counters_file.BUSY_SECONDS = PATIENCE_SECONDS
     ready.wait()
     granted.put(take_many(path, tries))
 
@@ -196,17 +204,21 @@ def read_only(directory: Path, path: Path) -> Iterator[None]:
 
 
 def test_a_lock_that_is_held_is_unavailable_after_a_quarter_second(
-    counters: SqliteCounters, path: Path
+    counters: SqliteCounters, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
+        monkeypatch.setattr(counters_file, "BUSY_SECONDS", 0.25)
         with pytest.raises(Unavailable):
             counters.take(ONE, NOW)
         other.execute("ROLLBACK")
         assert counters.take(ONE, NOW).ok
 
 
-def test_threads_that_cannot_get_their_turn_are_unavailable(counters: SqliteCounters) -> None:
+def test_threads_that_cannot_get_their_turn_are_unavailable(
+    counters: SqliteCounters, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(counters_file, "BUSY_SECONDS", 0.25)
     refused: list[Unavailable] = []
 
     def take() -> None:
