@@ -13,10 +13,10 @@ from typing import Any
 
 import uvicorn
 from guards.bed import BY, Answer, call_asgi, run_asgi
+from patience import eventually
 from proxy import caller
 from proxy.application import application
 from proxy.nginx import nginx
-from server.server_process import eventually
 
 from keyrack import Reason, Verifier, Wish
 from keyrack.core.http import extract

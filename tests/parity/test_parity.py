@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 from guards.bed import Answer, Bed
-from server.server_process import eventually
+from patience import eventually
 
 from keyrack import Denied, Reason, Verifier
 from keyrack.core.http import ANSWERS

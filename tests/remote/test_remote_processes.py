@@ -11,8 +11,9 @@ from urllib.parse import urlsplit
 
 import pytest
 from guards.bed import call_asgi
+from patience import PATIENCE_SECONDS, eventually
 from server.server_bed import Founded, make_store
-from server.server_process import PATIENCE_SECONDS, Running, eventually, serving
+from server.server_process import Running, serving
 
 from keyrack import Access, Client, Verifier
 from keyrack.guards import Row

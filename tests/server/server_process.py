@@ -8,18 +8,15 @@ import signal
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
+from patience import PATIENCE_SECONDS, eventually
 
 ROOT = Path(__file__).resolve().parents[2]
-PATIENCE_SECONDS = 60.0
-"""How long a loaded machine may take for what is done in a second."""
-_pause = threading.Event()
 
 
 def surroundings(settings: Mapping[str, str]) -> dict[str, str]:
@@ -29,15 +26,6 @@ def surroundings(settings: Mapping[str, str]) -> dict[str, str]:
 
 def command(*options: str) -> list[str]:
     return [str(Path(sys.executable).with_name("keyrack")), "serve", *options]
-
-
-def eventually(true: Callable[[], Any], *, within: float = PATIENCE_SECONDS, every: float = 0.02) -> Any:
-    """What `true` returns once that is true; fails when it does not become so in time."""
-    deadline = time.monotonic() + within
-    while not (found := true()):
-        assert time.monotonic() < deadline, "this did not happen in time"
-        _pause.wait(every)
-    return found
 
 
 class Running:

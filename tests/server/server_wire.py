@@ -9,7 +9,7 @@ from http.client import HTTPResponse
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from server_process import PATIENCE_SECONDS
+from patience import PATIENCE_SECONDS
 
 Headers = Sequence[tuple[str, str | bytes]]
 

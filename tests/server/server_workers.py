@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from server_process import PATIENCE_SECONDS, Running, eventually
+from patience import PATIENCE_SECONDS, eventually
+from server_process import Running
 
 
 def process_ids(store: Path) -> set[int]:

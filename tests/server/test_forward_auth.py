@@ -12,7 +12,7 @@ import pytest
 from guards.bed import Answer, Bed, call_asgi
 from hypothesis import given
 from hypothesis import strategies as st
-from server_process import eventually
+from patience import eventually
 
 from keyrack import Authority, Limit
 from keyrack.core import http

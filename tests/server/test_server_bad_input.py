@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import pytest
+from patience import PATIENCE_SECONDS
 from server_bed import Caller, Founded
-from server_process import PATIENCE_SECONDS, Running
+from server_process import Running
 from server_wire import Headers, Reply, as_json, chunked, head, nested, send
 
 from keyrack.core import credential

@@ -12,8 +12,9 @@ from typing import Any
 
 import httpx
 import pytest
+from patience import eventually
 from server_bed import OPERATOR, Caller, Founded, make_store, problem
-from server_process import eventually, serving
+from server_process import serving
 from servers.redis import running
 
 from keyrack import Limit, Policy, Verifier, Wish, open_stores

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 from engine_bed import other
+from patience import eventually
 from server_bed import Caller, House, problem
-from server_process import eventually
 
 HOLDER = ("keys:verify", "tenants:verify")
 

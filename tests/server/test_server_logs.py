@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from patience import eventually
 from server_bed import Caller, Founded, House, make_store
-from server_process import Running, eventually, serving
+from server_process import Running, serving
 from server_wire import head, send
 
 from keyrack.core import credential

@@ -14,8 +14,9 @@ from urllib.parse import urljoin
 import httpx
 import pytest
 from anyio.from_thread import BlockingPortal
+from patience import PATIENCE_SECONDS, eventually
 from server_bed import Caller, House, problem
-from server_process import PATIENCE_SECONDS, Running, eventually
+from server_process import Running
 
 from keyrack.core.model import Access
 from keyrack.guards import LATER, OPEN

@@ -6,8 +6,9 @@ import re
 from collections.abc import Iterator
 
 import pytest
+from patience import eventually
 from server_bed import Caller, make_store
-from server_process import eventually, serving
+from server_process import serving
 
 KEYS = 8
 

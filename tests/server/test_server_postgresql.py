@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 
 import pytest
+from patience import eventually
 from server_bed import Caller, Founded, found_store
-from server_process import Running, eventually, serving
+from server_process import Running, serving
 from servers.postgresql import PostgresServer
 
 LIMIT = {"name": "minute", "limit": 10, "window_seconds": 60}

@@ -15,8 +15,9 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
+from patience import eventually
 from server_bed import Caller, Founded, make_store
-from server_process import Running, eventually, serving, start, stop
+from server_process import Running, serving, start, stop
 from server_workers import each_worker, process_ids, workers
 
 from keyrack import open_stores

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import httpx
 import pytest
+from patience import eventually
 from server_bed import Caller, Founded, make_store, problem
-from server_process import Running, eventually, serving
+from server_process import Running, serving
 
 from keyrack import open_stores
 from keyrack.testing import PEPPERS
