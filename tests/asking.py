@@ -24,18 +24,19 @@ class Question:
 
 def ask(rule: Rule, question: Question) -> Denied | None:
     """What one rule says."""
-    return rule(_proved((rule,), question), question.access, question.at)
+    return rule(proved_by((rule,), question), question.access, question.at)
 
 
 def first_refusal(rules: Sequence[Rule], question: Question) -> Denied | None:
     """What is told of all that these rules say, or None when all of them let it pass."""
-    proved = _proved(tuple(rules), question)
+    proved = proved_by(tuple(rules), question)
     decision = proved.check(question.access, question.at)
     assert decision is proved.answer or isinstance(decision, Denied)
     return decision if isinstance(decision, Denied) else None
 
 
-def _proved(rules: tuple[Rule, ...], question: Question) -> Proved:
+def proved_by(rules: tuple[Rule, ...], question: Question) -> Proved:
+    """The version of a question, which these rules may refuse."""
     return Proved(
         key=question.key,
         tenant=question.tenant,

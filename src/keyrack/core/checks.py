@@ -7,8 +7,9 @@ no networks …), so `rules_for` picks, once for each version, those that can ap
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import NamedTuple
 
 from keyrack.core import scopes as algebra
@@ -26,6 +27,10 @@ from keyrack.core.model import (
     VersionState,
 )
 from keyrack.core.rotation import RECOGNISED_FOR, is_live
+
+
+MAX_PASSED = 16
+"""How many accesses a version remembers; a service has an access for each route and client address."""
 
 
 class Charge(NamedTuple):
@@ -67,14 +72,29 @@ class Proved:
     """Whether its digest is under another pepper than the first."""
     free: bool
     """Whether its answer entails nothing more: no limit is charged and no digest is renewed."""
+    timed: tuple[Rule, ...] = field(init=False, repr=False, compare=False)
+    """The rules whose answer to the same access may be another one later."""
+    passed: dict[int, Access] = field(init=False, default_factory=dict, repr=False, compare=False)
+    """Accesses that no rule refused, by identity: time alone can refuse them now. A copy starts anew."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "timed", _timed(self.rules))
 
     def check(self, access: Access, at: float) -> Decision:
         """The refusal of the first rule that refuses, or the answer that stands when none does."""
-        for rule in self.rules:
+        known = self.passed.get(id(access)) is access
+        for rule in self.timed if known else self.rules:
             denied = rule(self, access, at)
             if denied is not None:
                 return denied
+        if not known:
+            self._remember(access)
         return self.answer
+
+    def _remember(self, access: Access) -> None:
+        if len(self.passed) >= MAX_PASSED:
+            self.passed.clear()
+        self.passed[id(access)] = access
 
 
 def charged(proved: Proved, access: Access) -> tuple[Charge, ...]:
@@ -192,9 +212,18 @@ _CAN_REFUSE: dict[Rule, Callable[[Key, Secret, Tenant | None], bool]] = {
 }
 
 
+_TIMELESS = frozenset({not_revoked, not_disabled, in_environment, in_tenant, from_network, holds_scopes})
+"""What they say of a key and an access they always say; every other rule is asked each time."""
+
+
 def rules_for(key: Key, secret: Secret, tenant: Tenant | None) -> tuple[Rule, ...]:
     """The rules that can refuse this version of a key, in their order."""
     return tuple(rule for rule in CHECKS if rule not in _CAN_REFUSE or _CAN_REFUSE[rule](key, secret, tenant))
+
+
+@lru_cache(maxsize=1000)  # there are few sets of rules, and many keys
+def _timed(rules: tuple[Rule, ...]) -> tuple[Rule, ...]:
+    return tuple(rule for rule in rules if rule not in _TIMELESS)
 
 
 def _missing(proved: Proved, wanted: tuple[str, ...]) -> Denied | None:
