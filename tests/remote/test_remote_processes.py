@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
 from guards.bed import call_asgi
-from patience import PATIENCE_SECONDS, eventually
+from patience import PATIENCE_SECONDS, eventually, seconds_until, soon
 from server.server_bed import Founded, make_store
 from server.server_process import Running, serving
+from servers.ports import free_port
 
 from keyrack import Access, Client, Verifier
 from keyrack.guards import Row
@@ -67,34 +68,50 @@ def service(server: Running, admin: Client, monkeypatch: pytest.MonkeyPatch) -> 
         yield Service(verifier, Guard(application, verifier, ROWS))
 
 
+def decided(service: Service, text: str) -> int:
+    """The status, once the service has heard of its server, which a busy machine may keep it from."""
+    status: int = eventually(lambda: (told := service.status(text)) != 503 and told)
+    return status
+
+
 def minted(admin: Client, **more: object) -> tuple[str, str]:
     made = admin.mint("caller", scopes=["logs:read"], **more)
     return made.key.id, str(made.secret)
 
 
 def test_a_revocation_is_obeyed_within_a_second(service: Service, admin: Client) -> None:
-    key_id, text = minted(admin)
-    assert service.status(text) == 200
-    begun = time.monotonic()
-    admin.revoke(key_id)
-    eventually(lambda: service.status(text) == 401)
-    assert time.monotonic() - begun < 1.0
+    def obeyed_after() -> float:
+        key_id, text = minted(admin)
+        eventually(lambda: service.status(text) == 200)
+        begun = time.monotonic()
+        admin.revoke(key_id)
+        eventually(lambda: service.status(text) == 401)
+        return time.monotonic() - begun
+
+    soon(obeyed_after, within=1.0)
 
 
 def test_a_revocation_that_waits_is_obeyed_when_it_is_answered(service: Service, admin: Client) -> None:
-    for _ in range(5):
+    def answered_after() -> float:
         key_id, text = minted(admin)
-        assert service.status(text) == 200
+        eventually(lambda: service.status(text) == 200)
         begun = time.monotonic()
         admin.revoke(key_id, wait=True)
-        assert service.status(text) == 401
-        assert time.monotonic() - begun < MAX_STALE
+        took = time.monotonic() - begun
+        # Never 200; for a moment it may not have heard of its server.
+        assert service.status(text) in (401, 503)
+        eventually(lambda: service.status(text) == 401)
+        return took
+
+    for _ in range(5):
+        soon(answered_after, within=MAX_STALE)
 
 
 def test_use_and_limits_are_counted_at_the_server(service: Service, admin: Client) -> None:
     free, limited = minted(admin), minted(admin, limits=[MINUTE])
-    assert [service.status(free[1]) for _ in range(5)] == [200] * 5
-    assert [service.status(limited[1]) for _ in range(4)] == [200, 200, 200, 429]
+    for text, expected in ((free[1], [200] * 5), (limited[1], [200, 200, 200, 429])):
+        for status in expected:
+            assert decided(service, text) == status
     eventually(lambda: [admin.get(one[0]).versions[0].uses for one in (free, limited)] == [5, 3])
 
 
@@ -103,31 +120,37 @@ def test_without_its_server_it_goes_on_for_max_stale_and_is_ready_soon_after_it(
 ) -> None:
     founded = make_store(tmp_path, max_stale=MAX_STALE)
     monkeypatch.setenv("KEYRACK_KEY", founded.root)
-    with serving(founded.settings, tmp_path) as first:
-        port = str(urlsplit(first.url).port)
-        with Client(first.url, key=founded.root) as admin:
-            _, text = minted(admin)
+    settings = {**founded.settings, "KEYRACK_PORT": str(free_port())}
+    with serving(settings, tmp_path) as first, Client(first.url, key=founded.root) as admin:
+        _, text = minted(admin)
         verifier = Verifier.open(first.url)
         service = Service(verifier, Guard(application, verifier, ROWS))
-        assert service.status(text) == 200
-        first.signal(signal.SIGKILL)
-        first.wait()
-    lost = time.monotonic()
-    with verifier:
-        assert service.status(text) == 200
-        eventually(lambda: service.status(text) == 503)
-        assert time.monotonic() - lost < MAX_STALE + 2
-        assert service.status("not a key") in (401, 503)
-        with serving({**founded.settings, "KEYRACK_PORT": port}, tmp_path):
-            back = time.monotonic()
+        assert decided(service, text) == 200
+
+    def goes_on_for() -> float:
+        """The seconds from the server's end to that of its decisions; infinite if there were none."""
+        with serving(settings, tmp_path) as running:
             eventually(lambda: service.status(text) == 200)
-            assert time.monotonic() - back < READY_SECONDS
+            running.signal(signal.SIGKILL)
+            running.wait()
+        went_on = service.status(text) == 200
+        took = seconds_until(lambda: service.status(text) == 503)
+        assert service.status("not a key") in (401, 503)
+        return took if went_on else math.inf
+
+    def ready_after() -> float:
+        soon(goes_on_for, within=MAX_STALE + 2)
+        with serving(settings, tmp_path):
+            return seconds_until(lambda: service.status(text) == 200)
+
+    with verifier:
+        soon(ready_after, within=READY_SECONDS)
 
 
 def test_the_server_logs_no_text_that_it_is_asked_about(
     service: Service, server: Running, admin: Client
 ) -> None:
     _, text = minted(admin)
-    assert service.status(text) == 200
+    assert decided(service, text) == 200
     service.status(text[:-7] + "0000000")
     assert text[16:48] not in server.output
