@@ -9,7 +9,18 @@ from typing import Any
 from hypothesis import strategies as st
 
 from keyrack.core import credential
-from keyrack.core.model import Access, Address, Key, Limit, Network, Secret, Status, Tenant, VersionState
+from keyrack.core.model import (
+    Access,
+    Address,
+    Block,
+    Key,
+    Limit,
+    Network,
+    Secret,
+    Status,
+    Tenant,
+    VersionState,
+)
 
 NOW = datetime(2027, 1, 15, 8, 0, tzinfo=UTC)
 
@@ -63,6 +74,14 @@ networks: st.SearchStrategy[Network] = st.sampled_from(
     ]
 ).map(ip_network)
 network_sets = st.lists(networks, max_size=2, unique=True).map(tuple)
+blocks = st.builds(
+    Block,
+    id=st.just("b"),
+    network=networks,
+    created_at=instants,
+    reason=st.none() | names,
+    expires_at=st.none() | st.sampled_from([NOW, NOW + timedelta(hours=1)]),
+)
 limits = st.builds(
     Limit, st.sampled_from(["m", "h", "d"]), st.integers(1, 6), st.sampled_from([1, 2, 3, 5, 10])
 )
@@ -138,6 +157,7 @@ def tenants(**given: Any) -> st.SearchStrategy[Tenant]:
         "limits": limit_sets,
         "quota": st.none() | metadata,
         "metadata": metadata,
+        "blocks": st.lists(blocks, max_size=2).map(tuple),
         "revision": st.integers(0, 10**9),
     }
     return st.builds(Tenant, **drawn | {name: st.just(value) for name, value in given.items()})

@@ -12,7 +12,7 @@ from typing import Any
 from keyrack.core.errors import Unavailable
 from keyrack.core.events import Event
 from keyrack.core.http import ANSWERS
-from keyrack.core.model import Key, Limit, Secret, Status, Tenant, VersionState
+from keyrack.core.model import Block, Key, Limit, Secret, Status, Tenant, VersionState
 from keyrack.core.records import write_time
 from keyrack.core.rotation import is_live, rotating
 from keyrack.stores.journal import Journal, Refusal, Use
@@ -78,6 +78,17 @@ def tenant_json(tenant: Tenant) -> dict[str, Any]:
         "updated_at": _time(tenant.updated_at),
         "deleted_at": _time(tenant.deleted_at),
         "revision": tenant.revision,
+    }
+
+
+def block_json(block: Block) -> dict[str, Any]:
+    """A network that the keys of a tenant are refused from."""
+    return {
+        "id": block.id,
+        "cidr": str(block.network),
+        "reason": block.reason,
+        "created_at": _time(block.created_at),
+        "expires_at": _time(block.expires_at),
     }
 
 

@@ -96,6 +96,8 @@ def called(house: House, client: Client) -> Iterator[Callable[[], Any]]:
     yield from (lambda: client.get_tenant("t1"), lambda: client.update_tenant("t1", {"name": "x"}))
     yield from (lambda: client.suspend_tenant("t1", "query"), lambda: client.resume_tenant("t1", "query"))
     yield lambda: client.export_tenant("t1")
+    yield lambda: client.network_blocks.add("203.0.113.0/24", tenant="t1")
+    yield lambda: client.network_blocks.lift(client.network_blocks.all(tenant="t1")[0].id, tenant="t1")
     yield lambda: client.delete_tenant(tenant.id)
     yield client.give_up
 

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keyrack.core.checks import CHECKS, Rule, rules_for
-from keyrack.core.model import Access, Key, Reason, Status, Tenant, VersionState
+from keyrack.core.model import Access, Block, Key, Reason, Status, Tenant, VersionState
 from keyrack.core.scopes import covers
 
 HOUR = timedelta(hours=1)
@@ -56,7 +56,12 @@ def ended(ago: timedelta) -> Callable[[Question], Question]:
 
 
 def suspended(question: Question) -> Question:
-    return replace(question, tenant=replace(TENANT, suspended=("query",)))
+    return replace(question, tenant=replace(question.tenant or TENANT, suspended=("query",)))
+
+
+def blocked(question: Question) -> Question:
+    block = Block("b", ip_network("0.0.0.0/0"), NOW - HOUR, expires_at=NOW + HOUR)
+    return replace(question, tenant=replace(question.tenant or TENANT, blocks=(block,)))
 
 
 FAULTS: list[tuple[Reason, Callable[[Question], Question]]] = [
@@ -68,6 +73,7 @@ FAULTS: list[tuple[Reason, Callable[[Question], Question]]] = [
     (Reason.UNKNOWN, of_access(environments=("test",))),
     (Reason.TENANT, of_access(tenant="other")),
     (Reason.SUSPENDED, suspended),
+    (Reason.NETWORK, blocked),
     (Reason.NETWORK, of_access(address=ip_address("198.51.100.1"))),
     (Reason.SCOPE, of_access(scopes=("logs:write",))),
 ]
@@ -134,6 +140,10 @@ def expected_reason(question: Question) -> Reason | None:
     outside = (tenant.starts_at and now < tenant.starts_at) or (tenant.ends_at and tenant.ends_at <= now)
     if tenant.deleted_at or outside or {"workspace", access.service} & set(tenant.suspended):
         return Reason.SUSPENDED
+    for block in tenant.blocks:
+        stands = block.expires_at is None or block.expires_at > now
+        if stands and access.address is not None and access.address in block.network:
+            return Reason.NETWORK
     if key.networks and not any(access.address in one for one in key.networks if access.address):
         return Reason.NETWORK
     return None if all(covers(question.scopes, one) for one in access.scopes) else Reason.SCOPE

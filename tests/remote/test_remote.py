@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from ipaddress import ip_address
 from typing import Any
 
 import httpx
@@ -66,6 +67,19 @@ def test_a_revoked_key_is_refused_once_the_feed_names_it(bed: RemoteBed, remote:
     remote.follow()
     assert remote.verdict(key["secret"], "logs:read") == "revoked"
     assert bed.denials() == ["revoked"]
+
+
+def test_a_network_that_is_blocked_there_is_refused_here(bed: RemoteBed, remote: Remote) -> None:
+    address, until = ip_address("203.0.113.9"), bed.house.at(60)
+    text = bed.mint("a:b")["secret"]
+    assert remote.verdict(text, "a:b", address=address) == "ok"
+    bed.house.root("POST", "/v1/network-blocks", {"cidr": "203.0.113.0/24", "expires_at": until})
+    assert remote.follow()
+    assert remote.verdict(text, "a:b", address=address) == "network"
+    assert remote.verdict(text, "a:b") == "ok"
+    bed.house.clock.advance(60)
+    assert remote.follow()
+    assert remote.verdict(text, "a:b", address=address) == "ok"
 
 
 def test_a_suspended_tenant_takes_all_of_its_keys_along(bed: RemoteBed, remote: Remote) -> None:

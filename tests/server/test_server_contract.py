@@ -17,7 +17,11 @@ from session_bed import M1
 
 EXAMPLES = 6
 """Of each operation, beside the corners of its parameters that the coverage phase walks through."""
-IDS = {"key_id": re.compile("[0-9A-Za-z]{12}"), "tenant_id": re.compile("[A-Za-z0-9][A-Za-z0-9_-]{0,35}")}
+IDS = {
+    "key_id": re.compile("[0-9A-Za-z]{12}"),
+    "tenant_id": re.compile("[A-Za-z0-9][A-Za-z0-9_-]{0,35}"),
+    "block_id": re.compile("[0-9a-f]{16}"),
+}
 PREPARED: Mapping[str, tuple[str, ...]] = {
     "enable": ("disable",),
     "promote": ("rotation",),
@@ -66,6 +70,8 @@ class Stage:
             made = f"t{self._tenants}"
             self._call(self.root("POST", "/v1/tenants", {"id": made}))
             resource = f"/v1/tenants/{made}"
+        elif name == "block_id":
+            return str(self.root("POST", "/v1/network-blocks", {"cidr": "192.0.2.0/24"}).json()["id"])
         else:
             made = self.root.mint("logs:read")["id"]
             resource = f"/v1/keys/{made}"

@@ -10,7 +10,8 @@ from typing import Any
 
 from keyrack.core.authority import Authority
 from keyrack.core.events import open_known
-from keyrack.presenting import event_json, key_json, refusal_json, tenant_json
+from keyrack.core.model import Tenant
+from keyrack.presenting import block_json, event_json, key_json, refusal_json, tenant_json
 from keyrack.stores.opened import Stores
 from keyrack.stores.protocols import Excerpt, Kind, Listing
 from keyrack.stores.sealing import open_key
@@ -30,7 +31,7 @@ def export(stores: Stores, tenant_id: str, *, by: Authority) -> Iterator[Line]:
     for scope in NEEDS:
         by.require(scope)
     tenant = Tenants(stores).get(tenant_id, by=by)
-    return _counted(_lines(stores, tenant_json(tenant)))
+    return _counted(_lines(stores, tenant))
 
 
 def _counted(lines: Iterator[Line]) -> Iterator[Line]:
@@ -41,11 +42,12 @@ def _counted(lines: Iterator[Line]) -> Iterator[Line]:
     yield {"kind": "end", **counts}
 
 
-def _lines(stores: Stores, tenant: Line) -> Iterator[Line]:
-    yield {"kind": "tenant", "tenant": tenant}
-    yield from ({"kind": "key", "key": key} for key in _keys(stores, tenant["id"]))
-    yield from ({"kind": "event", "event": event} for event in _events(stores, tenant["id"]))
-    yield from ({"kind": "denial", "denial": denial} for denial in _denials(stores, tenant["id"]))
+def _lines(stores: Stores, tenant: Tenant) -> Iterator[Line]:
+    yield {"kind": "tenant", "tenant": tenant_json(tenant)}
+    yield from ({"kind": "block", "block": block_json(block)} for block in tenant.blocks)
+    yield from ({"kind": "key", "key": key} for key in _keys(stores, tenant.id))
+    yield from ({"kind": "event", "event": event} for event in _events(stores, tenant.id))
+    yield from ({"kind": "denial", "denial": denial} for denial in _denials(stores, tenant.id))
 
 
 def _keys(stores: Stores, tenant_id: str) -> Iterator[Line]:

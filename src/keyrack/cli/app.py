@@ -10,6 +10,7 @@ import typer
 from typer.main import get_command
 
 from keyrack.cli import exits
+from keyrack.cli.blocks import app as blocks
 from keyrack.cli.copying import copy_store
 from keyrack.cli.doctor import doctor
 from keyrack.cli.events import app as events
@@ -42,6 +43,7 @@ app.command("copy")(copy_store)
 for name, group in {
     "keys": keys,
     "tenants": tenants,
+    "blocks": blocks,
     "events": events,
     "denials": denials,
     "pepper": pepper,

@@ -74,6 +74,17 @@ class Desk(Protocol):
     def delete_tenant(self, tenant_id: str, *, if_match: int | None, wait: bool) -> Document:
         """What is left of a tenant."""
 
+    def block_network(
+        self, cidr: str, *, reason: str | None, expires_at: str | None, tenant: str | None
+    ) -> Document:
+        """A network that is refused to a tenant's keys."""
+
+    def network_blocks(self, *, tenant: str | None) -> Document:
+        """All of those that stand."""
+
+    def lift_block(self, block_id: str, *, tenant: str | None) -> None:
+        """Let a network be used from again."""
+
     def events(self, *, tenant: str | None, subject: str | None, limit: int, cursor: int) -> Document:
         """A page of the log."""
 

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from keyrack.client import Client, NewKey, Page
 from keyrack.client.reading import as_json
 from keyrack.core.errors import InvalidRequest
-from keyrack.presenting import event_json, refusal_json, tenant_json
+from keyrack.presenting import block_json, event_json, page_json, refusal_json, tenant_json
 from keyrack.wishes import Wish
 
 T = TypeVar("T")
@@ -78,6 +78,15 @@ class ServerDesk:
         self._client.delete_tenant(tenant_id, if_match=if_match)
         *_, last = self._client.events(subject=tenant_id)
         return tenant_json(replace(tenant, deleted_at=last.at, updated_at=last.at, revision=last.number))
+
+    def block_network(self, cidr: str, **wish: Any) -> dict[str, Any]:
+        return block_json(self._client.network_blocks.add(cidr, **wish))
+
+    def network_blocks(self, *, tenant: str | None) -> dict[str, Any]:
+        return page_json(map(block_json, self._client.network_blocks.all(tenant=tenant)), None)
+
+    def lift_block(self, block_id: str, *, tenant: str | None) -> None:
+        self._client.network_blocks.lift(block_id, tenant=tenant)
 
     def events(self, *, tenant: str | None, subject: str | None, limit: int, cursor: int) -> dict[str, Any]:
         found = self._client.find_events(tenant=tenant, subject=subject, limit=limit, cursor=str(cursor))

@@ -12,7 +12,9 @@ from keyrack.core import rotation
 from keyrack.core.events import Entry, open_known
 from keyrack.core.model import Key
 from keyrack.issuer import Minted
+from keyrack.network_blocks import NetworkBlocks
 from keyrack.presenting import (
+    block_json,
     event_json,
     key_json,
     page_json,
@@ -33,6 +35,7 @@ class StoreDesk:
         self._by = session.by
         self._issuer = session.issuer()
         self._tenants = session.tenants()
+        self._blocks = NetworkBlocks(session.stores, spread=session.spread)
 
     def mint(self, wish: Wish) -> dict[str, Any]:
         return self._minted(self._issuer.mint(wish, by=self._by))
@@ -100,6 +103,19 @@ class StoreDesk:
 
     def delete_tenant(self, tenant_id: str, *, if_match: int | None, wait: bool) -> dict[str, Any]:
         return tenant_json(self._tenants.delete(tenant_id, by=self._by, if_match=if_match, wait=wait))
+
+    def block_network(
+        self, cidr: str, *, reason: str | None, expires_at: str | None, tenant: str | None
+    ) -> dict[str, Any]:
+        return block_json(
+            self._blocks.add(cidr, by=self._by, reason=reason, expires_at=expires_at, tenant=tenant)
+        )
+
+    def network_blocks(self, *, tenant: str | None) -> dict[str, Any]:
+        return page_json(map(block_json, self._blocks.all(by=self._by, tenant=tenant)), None)
+
+    def lift_block(self, block_id: str, *, tenant: str | None) -> None:
+        self._blocks.lift(block_id, by=self._by, tenant=tenant)
 
     def events(self, *, tenant: str | None, subject: str | None, limit: int, cursor: int) -> dict[str, Any]:
         excerpt = Excerpt(after=cursor, most=limit + 1, tenant=tenant, subject=subject)

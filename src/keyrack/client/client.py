@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from urllib.parse import quote
 
 from keyrack.client import reading
+from keyrack.client.blocks import NetworkBlocks
 from keyrack.client.values import Answer, Health, KeyView, NewKey, NewSession, Page
 from keyrack.core.errors import ConfigurationError, Unavailable
 from keyrack.core.events import Event
@@ -54,6 +55,8 @@ class Client:
         transport: httpx.BaseTransport | None = None,
     ):
         self._calls = open_calls(url, key=key, timeout=timeout, retries=retries, transport=transport)
+        self.network_blocks = NetworkBlocks(self._calls)
+        """Where no key of a tenant may be used from."""
 
     def close(self) -> None:
         """Close every connection."""

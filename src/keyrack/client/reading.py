@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from keyrack.client.values import Answer, Health, KeyView, NewKey, NewSession, Page, VersionView
 from keyrack.core.errors import Unavailable
 from keyrack.core.events import Event, EventKind
-from keyrack.core.model import Key, Limit, Rate, Reason, Secret, Status, Tenant, VersionState
+from keyrack.core.model import Block, Key, Limit, Rate, Reason, Secret, Status, Tenant, VersionState
 from keyrack.core.records import read_time, write_time
 from keyrack.stores.journal import Refusal
 
@@ -68,6 +68,12 @@ def read_tenant_view(document: Document) -> Tenant:
             **_times(document, "starts_at", "ends_at", "created_at", "updated_at", "deleted_at"),
         }
     )
+
+
+def read_block(document: Document) -> Block:
+    """A network that is blocked."""
+    told = _known(Block, document) | {"network": ip_network(document["cidr"])}
+    return Block(**told | _times(document, "created_at", "expires_at"))
 
 
 def read_event_view(document: Document) -> Event:

@@ -15,7 +15,9 @@ from typing import NamedTuple
 from keyrack.core import scopes as algebra
 from keyrack.core.model import (
     Access,
+    Address,
     Allowed,
+    Block,
     Decision,
     Denied,
     Key,
@@ -27,7 +29,6 @@ from keyrack.core.model import (
     VersionState,
 )
 from keyrack.core.rotation import RECOGNISED_FOR, is_live
-
 
 MAX_PASSED = 16
 """How many accesses a version remembers; a service has an access for each route and client address."""
@@ -172,6 +173,24 @@ def is_in_service(tenant: Tenant, service: str, now: datetime) -> bool:
     return started and not ended and tenant.deleted_at is None and service not in tenant.suspended
 
 
+def not_blocked(proved: Proved, access: Access, at: float) -> Denied | None:
+    """No key of a tenant is used from a network that the tenant blocked; an unknown address is in none."""
+    tenant, address = proved.tenant, access.address
+    if tenant is None or address is None or not is_blocked(tenant, address, _time(at)):
+        return None
+    return _refuse(proved, Reason.NETWORK)
+
+
+def is_blocked(tenant: Tenant, address: Address, now: datetime) -> bool:
+    """Whether a tenant blocks this address at that time."""
+    return any(address in block.network and stands(block, now) for block in tenant.blocks)
+
+
+def stands(block: Block, now: datetime) -> bool:
+    """Whether a block has not expired; it is never of use again once it has."""
+    return block.expires_at is None or now < block.expires_at
+
+
 def from_network(proved: Proved, access: Access, at: float) -> Denied | None:
     """A key with networks is used from them only; an unknown address is outside all of them."""
     networks, address = proved.key.networks, access.address
@@ -197,6 +216,7 @@ CHECKS: tuple[Rule, ...] = (
     in_environment,
     in_tenant,
     tenant_in_service,
+    not_blocked,
     from_network,
     holds_scopes,
 )
@@ -208,6 +228,7 @@ _CAN_REFUSE: dict[Rule, Callable[[Key, Secret, Tenant | None], bool]] = {
     not_expired: lambda key, secret, tenant: key.expires_at is not None,
     not_rotated_out: lambda key, secret, tenant: not _is_undated(secret),
     tenant_in_service: lambda key, secret, tenant: tenant is None or _is_restricted(tenant),
+    not_blocked: lambda key, secret, tenant: tenant is not None and bool(tenant.blocks),
     from_network: lambda key, secret, tenant: bool(key.networks),
 }
 

@@ -47,6 +47,8 @@ class EventKind(StrEnum):
     TENANT_UPDATED = "tenant.updated"
     TENANT_SUSPENDED = "tenant.suspended"
     TENANT_RESUMED = "tenant.resumed"
+    NETWORK_BLOCKED = "tenant.network_blocked"
+    NETWORK_UNBLOCKED = "tenant.network_unblocked"
     TENANT_DELETED = "tenant.deleted"
     SECRET_SEALED = "secret.sealed"
     SECRET_REENCRYPTED = "secret.reencrypted"

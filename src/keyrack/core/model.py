@@ -134,6 +134,17 @@ class Key:
 
 
 @dataclass(frozen=True, slots=True)
+class Block:
+    """A network that no key of a tenant may be used from, until the block expires or is lifted."""
+
+    id: str
+    network: Network
+    created_at: datetime
+    reason: str | None = None
+    expires_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Tenant:
     """Who owns keys. Suspended services, and the dates outside of which all of them count as such."""
 
@@ -147,6 +158,7 @@ class Tenant:
     limits: tuple[Limit, ...] = ()
     quota: Mapping[str, Any] | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    blocks: tuple[Block, ...] = ()
     updated_at: datetime | None = None
     revision: int = 0
     unknown: Mapping[str, Any] = field(default_factory=dict, repr=False)

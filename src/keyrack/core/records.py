@@ -14,7 +14,7 @@ from ipaddress import ip_network
 from sys import intern
 from typing import Any
 
-from keyrack.core.model import Key, Limit, Secret, Status, Tenant, VersionState
+from keyrack.core.model import Block, Key, Limit, Secret, Status, Tenant, VersionState
 from keyrack.core.sealed import SealedSecret
 from keyrack.core.sealed import parse as parse_ciphertext
 
@@ -93,6 +93,7 @@ def write_tenant(tenant: Tenant) -> bytes:
         "limits": _limits(tenant.limits),
         "quota": tenant.quota,
         "metadata": tenant.metadata,
+        "blocks": [_block(one) for one in tenant.blocks],
         "revision": tenant.revision,
         **times(tenant, "created_at", "updated_at", "starts_at", "ends_at", "deleted_at"),
     }
@@ -110,6 +111,7 @@ def read_tenant(body: bytes) -> Tenant:
         limits=_read_limits(record.pop("limits", ())),
         quota=record.pop("quota", None),
         metadata=record.pop("metadata", {}),
+        blocks=tuple(_read_block(one) for one in record.pop("blocks", ())),
         revision=record.pop("revision"),
         created_at=read_time(record.pop("created_at")),
         updated_at=read_optional(record.pop("updated_at", None)),
@@ -198,6 +200,21 @@ def _read_version(record: dict[str, Any]) -> Secret:
         digest=b64decode(record.pop("digest")),
         foreign=record.pop("foreign", False),
         unknown=record or _NOTHING,
+    )
+
+
+def _block(block: Block) -> dict[str, Any]:
+    members = {"id": block.id, "network": str(block.network), "reason": block.reason}
+    return present({**members, **times(block, "created_at", "expires_at")})
+
+
+def _read_block(record: dict[str, Any]) -> Block:
+    return Block(
+        id=record["id"],
+        network=ip_network(record["network"]),
+        created_at=read_time(record["created_at"]),
+        reason=record.get("reason"),
+        expires_at=read_optional(record.get("expires_at")),
     )
 
 

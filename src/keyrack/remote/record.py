@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from keyrack.client.reading import key_of, optional_time, read_key_view
+from keyrack.client.reading import key_of, optional_time, read_block, read_key_view
 from keyrack.core.checks import Proved, rules_for
 from keyrack.core.model import Allowed, Tenant
 from keyrack.core.records import write_time
-from keyrack.presenting import key_json
+from keyrack.presenting import block_json, key_json
 
 
 def write_record(proved: Proved, now: datetime) -> dict[str, Any]:
@@ -57,6 +57,7 @@ def _tenant_json(tenant: Tenant) -> dict[str, Any]:
     return {
         "id": tenant.id,
         "suspended": list(tenant.suspended),
+        "blocks": [block_json(one) for one in tenant.blocks],
         **{name: None if time is None else write_time(time) for name, time in times.items()},
     }
 
@@ -68,6 +69,7 @@ def _tenant(state: Mapping[str, Any], known_at: datetime) -> Tenant:
         name=state["id"],
         created_at=known_at,
         suspended=tuple(state["suspended"]),
+        blocks=tuple(read_block(one) for one in state.get("blocks", ())),
         starts_at=optional_time(state["starts_at"]),
         ends_at=optional_time(state["ends_at"]),
         deleted_at=optional_time(state["deleted_at"]),

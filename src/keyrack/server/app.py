@@ -11,6 +11,7 @@ from fastapi import FastAPI
 
 from keyrack.core.master_keys import MasterKeys
 from keyrack.guards.asgi import Guard
+from keyrack.network_blocks import NetworkBlocks
 from keyrack.server.dependencies import Services
 from keyrack.server.failures import handle_failures
 from keyrack.server.front import Front
@@ -18,7 +19,7 @@ from keyrack.server.hot import QUIET_PATHS, HotPaths
 from keyrack.server.metrics import Metrics
 from keyrack.server.openapi import describe, operation_id
 from keyrack.server.opening import master_keys
-from keyrack.server.routes import audit, health, keys, me, pages, remote, sessions, tenants
+from keyrack.server.routes import audit, health, keys, me, network_blocks, pages, remote, sessions, tenants
 from keyrack.server.strict import StrictRequests
 from keyrack.server.table import ROWS
 from keyrack.server.wire import App
@@ -68,8 +69,9 @@ def management_api(verifier: Verifier, metrics: Metrics, master_keys: MasterKeys
         verifier.issuer(),
         Tenants(verifier.stores, spread=verifier.spread),
         Sessions(verifier, master_keys),
+        NetworkBlocks(verifier.stores, spread=verifier.spread),
     )
-    for module in (keys, tenants, audit, me, sessions, remote, health, pages):
+    for module in (keys, tenants, network_blocks, audit, me, sessions, remote, health, pages):
         api.include_router(module.router)
     handle_failures(api)
     describe(api)

@@ -173,6 +173,31 @@ class ServiceBody(Body):
     reason: Reason | None = None
 
 
+class BlockBody(Body):
+    """A network that no key of a tenant may be used from, until it expires if that is given."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"cidr": "203.0.113.0/24", "reason": "leaked key", "expires_at": "2100-01-01T00:00:00Z"}
+            ]
+        }
+    )
+
+    cidr: Network
+    reason: Reason | None = None
+    expires_at: Time | None = None
+    tenant: Annotated[Name, Field(description="Whose keys; the caller's tenant if left out.")] | None = None
+
+
+class BlocksQuery(BaseModel):
+    """Whose blocks."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    tenant: Annotated[str, Field(max_length=100)] | None = None
+
+
 class Paging(BaseModel):
     """Which part of a list."""
 

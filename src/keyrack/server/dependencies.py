@@ -14,6 +14,7 @@ from keyrack.core.authority import MANAGE_KEYS, Authority
 from keyrack.core.model import Access, Key
 from keyrack.core.scopes import covers
 from keyrack.issuer import READ_KEYS, Issuer
+from keyrack.network_blocks import NetworkBlocks
 from keyrack.presenting import key_json, uses_if_readable
 from keyrack.sessions.exchange import Sessions
 from keyrack.stores.opened import Stores
@@ -40,6 +41,7 @@ class Services:
     issuer: Issuer
     tenants: Tenants
     sessions: Sessions
+    network_blocks: NetworkBlocks
 
     def present(self, keys: Sequence[Key]) -> list[dict[str, Any]]:
         """Keys as JSON values, with the use of each version as far as it is flushed."""

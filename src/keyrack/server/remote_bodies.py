@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr, WithJso
 
 from keyrack.core.credential import MAX_LENGTH
 from keyrack.server.bodies import Body, Time
-from keyrack.server.views import KeyView
+from keyrack.server.views import BlockView, KeyView
 
 NODE = "[0-9a-z]{8,32}"
 MAX_WAIT_SECONDS = 30
@@ -77,6 +77,7 @@ class TenantState(BaseModel):
 
     id: str
     suspended: list[str]
+    blocks: list[BlockView]
     starts_at: Time | None
     ends_at: Time | None
     deleted_at: Time | None

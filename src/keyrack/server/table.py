@@ -5,11 +5,13 @@ from __future__ import annotations
 from keyrack.admin import exporting
 from keyrack.core.model import Access
 from keyrack.guards import LATER, OPEN, Row
+from keyrack.network_blocks import MANAGE_BLOCKS
 
 VERIFY_SCOPE = "keys:verify"
 _MANAGE = Access(("keys:manage",))
 _VERIFY = Access((VERIFY_SCOPE,))
 _TENANTS, _AUDIT = Access(("tenants:manage",)), Access(("audit:read",))
+_BLOCKS = Access((MANAGE_BLOCKS,))
 
 ROWS: tuple[Row, ...] = (
     Row("GET", "/livez", OPEN),
@@ -38,6 +40,9 @@ ROWS: tuple[Row, ...] = (
     Row("GET", "/v1/tenants/{tenant_id}/export", Access(exporting.NEEDS)),
     Row("POST", "/v1/tenants/{tenant_id}/suspend", _TENANTS),
     Row("POST", "/v1/tenants/{tenant_id}/resume", _TENANTS),
+    Row("POST", "/v1/network-blocks", _BLOCKS),
+    Row("GET", "/v1/network-blocks", _BLOCKS),
+    Row("DELETE", "/v1/network-blocks/{block_id}", _BLOCKS),
     Row("GET", "/v1/events", _AUDIT),
     Row("GET", "/v1/denials", _AUDIT),
     Row("GET", "/v1/me", LATER),

@@ -105,6 +105,16 @@ class TenantView(BaseModel):
     revision: int
 
 
+class BlockView(BaseModel):
+    """A network that no key of a tenant may be used from."""
+
+    id: str
+    cidr: str
+    reason: str | None
+    created_at: Time
+    expires_at: Time | None
+
+
 class EventView(BaseModel):
     """One committed change."""
 
