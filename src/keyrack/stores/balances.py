@@ -61,7 +61,17 @@ class Order(NamedTuple):
     reporter: str | None = None
     """The id of the key that may report the outcome, where somebody else carries the request."""
     input_units: int = 0
-    """What will be sent, as far as it is known: checked against the tier's limit, charged at the end."""
+    """What will be sent, as far as it is known: taken with the cost, and put right at the end."""
+
+
+class Amendment(NamedTuple):
+    """What an administrator says of a balance; None leaves a member as it is."""
+
+    tier: str | None = None
+    available: int | None = None
+    resets_at: float | None = None
+    user_key: int | None = None
+    """The version of the user's own key; 0 takes it away."""
 
 
 class Reserved(NamedTuple):
@@ -72,6 +82,10 @@ class Reserved(NamedTuple):
     short: Meter | None = None
     first_short: bool = False
     """Whether this is the first refusal of this balance in its period."""
+
+
+NO_BALANCE = Reserved(None, Meter.CREDITS)
+"""For a user without a balance in the group, who has no credits there."""
 
 
 class Reservation(NamedTuple):
@@ -89,6 +103,10 @@ class Reservation(NamedTuple):
 
 LEASE_SECONDS = 60.0
 """How long a reservation stands after its last renewal."""
+KEPT_SECONDS = 600.0
+"""How long one that has ended is still known."""
+LAPSED_AT_ONCE = 1_000
+"""How many one call of `lapse` ends at most."""
 
 
 class Balances(Protocol):
@@ -105,6 +123,9 @@ class Balances(Protocol):
     def reserve(self, order: Order, now: float) -> Reserved:
         """Take the cost from the balance for as long as the request lasts."""
 
+    def take(self, order: Order, now: float) -> Reserved:
+        """Take the cost for good: there is no reservation, and nothing to end."""
+
     def renew(self, ids: Sequence[str], now: float) -> frozenset[str]:
         """Put off the lapse of these; returns those that are still open."""
 
@@ -112,14 +133,14 @@ class Balances(Protocol):
         self,
         reservation_id: str,
         outcome: Outcome,
-        now: float,
         *,
-        input_units: int = 0,
+        input_units: int | None = None,
         output_units: int = 0,
     ) -> bool:
-        """Settle (the units are added to the meters) or refund; False when it has ended already.
+        """Settle or refund; False when it has ended already, or never was.
 
-        A refund goes to the period that was charged: after a reset there is nothing to give back.
+        What is settled used so many units; None is what the order said. A refund gives cost and units
+        back. Both go to the period that was charged: after a reset they change nothing.
         """
 
     def reservation(self, reservation_id: str) -> Reservation | None:
@@ -128,11 +149,26 @@ class Balances(Protocol):
     def lapse(self, now: float) -> int:
         """End reservations whose lease is over as they said, a bounded number at once; returns how many."""
 
-    def put(self, balance: Balance, now: float) -> Balance:
-        """Make a balance, or replace what stands; for administrators, see keyrack.gateway.balances."""
+    def amend(
+        self, account: Account, amendment: Amendment, tiers: Sequence[Tier], now: float
+    ) -> Balance | None:
+        """Make a balance, or change what is named of one; what is charged meanwhile stays charged.
+
+        A new one has its tier's credits unless the amendment says how many. Another tier brings its own
+        next reset, not its credits. None where there is no balance and no tier was named.
+        """
 
     def get(self, account: Account, tiers: Sequence[Tier], now: float) -> Balance | None:
         """A balance after the resets that are due."""
+
+    def find(
+        self, tenant: str, *, after: int = 0, most: int = 50, search: str = ""
+    ) -> Sequence[tuple[int, Balance]]:
+        """Balances of a tenant in the order in which they were made, each with its place in the list.
+
+        Those after a place; with `search` those whose owner has this text in the name, in small letters or
+        capitals. Resets that are due are left to keyrack.stores.crediting.as_of.
+        """
 
     def remove(self, account: Account) -> bool:
         """Drop a balance; False when there was none."""

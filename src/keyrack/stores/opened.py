@@ -1,4 +1,4 @@
-"""Everything that one URL opens, held together: keys, journal, counters and the peppers."""
+"""Everything that one URL opens, held together: keys, journal, counters, balances and the peppers."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from keyrack.core.peppers import Peppers
+from keyrack.stores.balances import Balances
 from keyrack.stores.counters import Counters
 from keyrack.stores.journal import Journal
 from keyrack.stores.ledger import Ledger
@@ -25,6 +26,8 @@ class Stores:
     counters: Counters
     peppers: Peppers
     clock: Clock
+    balances: Balances | None = None
+    """Where credits are kept; None where nothing can be changed under a guard."""
     ledger: Ledger = field(init=False)
     fixed: bool = False
     """True where keys come from the environment and cannot be changed here."""
@@ -34,5 +37,6 @@ class Stores:
 
     def close(self) -> None:
         """Let go of every resource."""
-        for part in (self.counters, self.journal, self.keys):
-            part.close()
+        for part in (self.balances, self.counters, self.journal, self.keys):
+            if part is not None:
+                part.close()

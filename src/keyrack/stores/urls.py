@@ -11,6 +11,7 @@ from pathlib import Path
 
 from keyrack.core.errors import ConfigurationError, Unavailable
 from keyrack.core.peppers import SETTING, Peppers
+from keyrack.stores.balances_memory import MemoryBalances
 from keyrack.stores.clock import Dating
 from keyrack.stores.counters import Counters, open_counters
 from keyrack.stores.journal import Journal, MemoryJournal
@@ -53,6 +54,7 @@ def open_stores(
         counters=counted,
         peppers=given,
         clock=_clock(keys, clock),
+        balances=MemoryBalances() if url == "memory:" else None,
         fixed=is_static(url),
     )
 
