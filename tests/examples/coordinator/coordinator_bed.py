@@ -24,7 +24,7 @@ from examples.coordinator.signature import parse_secret, sign
 
 ADDRESS = "198.51.100.7"
 JOBS = "/coordinator/jobs"
-PATIENCE_SECONDS = 20
+PATIENCE_SECONDS = 60
 """How long a test waits for what another thread or node does; how fast that has to be is proved elsewhere."""
 
 

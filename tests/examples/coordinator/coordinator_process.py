@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 
 ROOT = Path(__file__).resolve().parents[3]
-PATIENCE_SECONDS = 60
+PATIENCE_SECONDS = 120
 _LISTENING = re.compile(r"running on http://127\.0\.0\.1:(\d+)")
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 
 ROOT = Path(__file__).resolve().parents[3]
-PATIENCE_SECONDS = 60
+PATIENCE_SECONDS = 120
 _LISTENING = re.compile(r"running on (http://127\.0\.0\.1:\d+)")
 _ROOT_KEY = re.compile(r"^Root key, shown this once: (\S+)$", re.MULTILINE)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -17,6 +18,7 @@ import pytest
 from conftest import OpenLake
 from lake_bed import OPERATOR, Lake, code, prepared
 from lake_events import INGEST, QUERY, ask, send
+from patience import soon
 
 from examples.log_lake.engine import Task
 from examples.log_lake.problems import QueryTooLarge
@@ -26,7 +28,7 @@ from examples.log_lake.workers import Worker
 COUNTING = "WITH RECURSIVE r AS (SELECT 1 AS i UNION ALL SELECT i + 1 FROM r WHERE i < 1000000000)"
 ENDLESS = f"{COUNTING} SELECT count(*) AS n FROM r, web"
 SHORT = "SELECT count(*) AS n FROM web"
-PATIENCE_SECONDS = 20.0
+PATIENCE_SECONDS = 60.0
 
 
 def until(condition: Callable[[], bool]) -> None:
@@ -71,11 +73,11 @@ def test_a_query_ends_within_a_second_of_its_deadline_and_others_go_on_meanwhile
         took = time.monotonic() - began
         assert (slow.status_code, code(slow)) == (504, "query_timeout")
         assert [answer.status_code for answer in others] == [200, 200, 200]
-        assert max(answer.elapsed.total_seconds() for answer in others) < 3
-        return took - 4
+        assert took >= 4
+        longest = max(answer.elapsed.total_seconds() for answer in others)
+        return took - 4 if longest < 3 else math.inf
 
-    # Whatever else the machine does may delay one of them.
-    assert any(0 <= lateness() < 1 for _ in range(3))
+    soon(lateness, within=1)
     assert ask(lake, key, SHORT).json() == [{"n": 1}]
 
 
@@ -104,7 +106,7 @@ def test_an_answer_has_at_most_so_many_rows(open_lake: OpenLake) -> None:
 
 @pytest.mark.spec("LL-35", "LL-3")
 def test_a_key_runs_at_most_ten_queries_at_once(open_lake: OpenLake) -> None:
-    lake = open_lake(LAKE_QUERY_SECONDS="2")
+    lake = open_lake(LAKE_QUERY_SECONDS="5")
     key, other = lake.key(), lake.key()
     send(lake, key, {"n": 1})
     answers = lake.send(*[question(ENDLESS, key)] * (MAX_RUNNING + 2), question(ENDLESS, other))
@@ -216,7 +218,7 @@ def test_the_end_of_rights_ends_the_query(lake: Lake, how: str) -> None:
     began = time.monotonic()
     with running(lake, key) as answers:
         end_rights(lake, minted.key.id, how)
-    assert time.monotonic() - began < 15
+    assert time.monotonic() - began < 25, "it ended by itself"
     expected = {
         "revoke": "key_revoked",
         "disable": "key_disabled",
