@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from keyrack.core.peppers import Peppers
 from keyrack.stores.balances import Balances
 from keyrack.stores.counters import Counters
+from keyrack.stores.gateway_state import GatewayState
 from keyrack.stores.journal import Journal
 from keyrack.stores.ledger import Ledger
 from keyrack.stores.protocols import Keys
@@ -28,6 +29,8 @@ class Stores:
     clock: Clock
     balances: Balances | None = None
     """Where credits are kept; None where nothing can be changed under a guard."""
+    gateway: GatewayState = field(default_factory=GatewayState)
+    """What the processes of a gateway share beside."""
     ledger: Ledger = field(init=False)
     fixed: bool = False
     """True where keys come from the environment and cannot be changed here."""
@@ -37,6 +40,6 @@ class Stores:
 
     def close(self) -> None:
         """Let go of every resource."""
-        for part in (self.balances, self.counters, self.journal, self.keys):
+        for part in (self.gateway, self.balances, self.counters, self.journal, self.keys):
             if part is not None:
                 part.close()
