@@ -15,7 +15,7 @@ from keyrack.testing import PEPPERS
 from proxy import caller
 from proxy.application import Application, application
 from proxy.keys import Prepared, prepare
-from proxy.nginx import Nginx, nginx
+from proxy.nginx import PATIENCE, SHIPPED, Nginx, nginx
 
 
 class Site(NamedTuple):
@@ -50,14 +50,15 @@ def settings(keys: Prepared) -> dict[str, str]:
     }
 
 
-def open_site(stack: ExitStack, folder: Path) -> Site:
-    """A site of its own, which ends with the stack."""
+def open_site(stack: ExitStack, folder: Path, *, patience: str = PATIENCE) -> Site:
+    """A site of its own, which ends with the stack; nginx waits for Keyrack that long."""
     (folder / "nginx").mkdir()
     keys = prepare(folder)
     keyrack = stack.enter_context(serving(settings(keys), folder))
     app = stack.enter_context(application())
     port = int(keyrack.url.rpartition(":")[2])
-    return Site(stack.enter_context(nginx(folder / "nginx", keyrack=port, app=app.port)), keyrack, app, keys)
+    front = nginx(folder / "nginx", keyrack=port, app=app.port, patience=patience)
+    return Site(stack.enter_context(front), keyrack, app, keys)
 
 
 @pytest.fixture(scope="session")
@@ -78,3 +79,10 @@ def own_site(tmp_path: Path) -> Iterator[Site]:
     """A site that a test may break."""
     with ExitStack() as stack:
         yield open_site(stack, tmp_path)
+
+
+@pytest.fixture
+def hasty_site(tmp_path: Path) -> Iterator[Site]:
+    """The same, where nginx waits for Keyrack no longer than it is shipped to."""
+    with ExitStack() as stack:
+        yield open_site(stack, tmp_path, patience=SHIPPED)
