@@ -22,7 +22,7 @@ from keyrack.stores.memory import MemoryKeys
 from keyrack.stores.protocols import Kind, Reading
 
 READ = Access(("a:b",))
-SECONDS = 10.0
+SECONDS = 60.0
 """How long a test waits for another thread before it fails."""
 
 

@@ -119,7 +119,7 @@ def test_nodes_are_shown_with_what_they_have_seen_and_when_they_were_heard_of(sh
 
 
 def test_the_replica_is_shown_with_its_age_what_it_lacks_and_what_it_holds(shell: Shell) -> None:
-    said = r"\d\.\d s old, 30 s allowed, 0 events behind; holds {} of {} keys"
+    said = r"\d+\.\d s old, 30 s allowed, 0 events behind; holds {} of {} keys"
     assert re.fullmatch(said.format(1, 1), finding(shell, "replica"))
     shell("keys", "mint", "one")
     shell("keys", "mint", "another")

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from patience import PATIENCE_SECONDS
 
 KEY = "9fKq2LxT7vWm4RzB8nYc6JhD3sGp5QaE1uXo0iNt"
 KEYS = json.dumps([{"name": "reader", "key": KEY, "scopes": ["logs:read"]}])
@@ -42,11 +43,11 @@ def port(listening: socket.socket) -> Iterator[int]:
     process = serve(listening)
     yield int(listening.getsockname()[1])
     process.terminate()
-    process.communicate(timeout=30)
+    process.communicate(timeout=PATIENCE_SECONDS)
 
 
 def test_a_real_client_meets_the_guard(port: int) -> None:
-    with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
+    with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE_SECONDS) as client:
         assert client.get("/livez").status_code == 200
         refused = client.get("/logs/web")
         assert (refused.status_code, refused.json()["code"]) == (401, "missing_credentials")
@@ -60,13 +61,13 @@ def test_a_real_client_meets_the_guard(port: int) -> None:
 
 def test_a_route_without_a_row_stops_the_server(listening: socket.socket) -> None:
     process = serve(listening, FORGET_A_ROW="1")
-    said, _ = process.communicate(timeout=30)
+    said, _ = process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode != 0
     assert "these routes have none: GET /also." in said
 
 
 def status(port: int, target: str) -> int:
     """The status of a request whose target no client library has tidied up."""
-    with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_SECONDS) as connection:
         connection.sendall(f"GET {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
         return int(connection.makefile("rb").readline().split()[1])

@@ -178,7 +178,7 @@ def test_several_processes_write_one_store(open_node: OpenNode) -> None:
         processes = [spawned.Process(target=work, args=arguments) for _ in range(count)]
         for process in processes:
             process.start()
-        found = [reports.get(timeout=60) for _ in processes]
+        found = [reports.get(timeout=120) for _ in processes]
         for process in processes:
             process.join()
         bed.verifier.follower.poll()

@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
-from patience import eventually
+from patience import PATIENCE_SECONDS, eventually
 from server_bed import OPERATOR, Caller, Founded, make_store, problem
 from server_process import serving
 from servers.redis import running
@@ -24,7 +24,6 @@ from keyrack.stores.counters import MemoryCounters, Spend, Taken
 from keyrack.testing import PEPPERS, FixedClock
 
 LIMIT = Limit("minute", 100, 60)
-PATIENCE_SECONDS = 30
 
 
 class SlowCounters(MemoryCounters):
