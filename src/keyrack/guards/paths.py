@@ -14,6 +14,14 @@ _PLAINLY_ENCODED = re.compile(
     rb"(?:[^%]|%(?:[89A-Fa-f][0-9A-Fa-f]|2[0-46-9A-Ca-c]|3[A-Fa-f]|40|5[BDEbde]|60|7[B-Eb-e]))*"
 )
 
+_ODD = re.compile(
+    # An escaped slash, backslash, dot or control character; an escape that is bad, or of an escape; the
+    # same unescaped, and what is not ASCII.
+    rb"%(?:2[EeFf]|5[Cc]|[01][0-9A-Fa-f]|7[Ff]|25[0-9A-Fa-f]{2})|%(?![0-9A-Fa-f]{2})|[^!-~]|[\\#?]"
+    # An empty segment, a dot segment, and what becomes one where `;parameters` are cut off.
+    rb"|/[/;]|/\.{1,2}(?:[/;]|%3[Bb]|\Z)"
+)
+
 
 def is_plain(path: str) -> bool:
     """Whether a decoded path is one that every framework splits into the same segments."""
@@ -28,6 +36,11 @@ def is_plain(path: str) -> bool:
 def is_plainly_encoded(raw: bytes) -> bool:
     """Whether only what must be percent-encoded is, once: decoding twice or never changes no slash."""
     return b"%" not in raw or _PLAINLY_ENCODED.fullmatch(raw) is not None
+
+
+def reads_in_two_ways(raw: bytes) -> bool:
+    """Whether an encoded path is one that two readers on its way could take for two resources."""
+    return _ODD.search(raw) is not None
 
 
 def _has_dot_segment(path: str) -> bool:

@@ -1,0 +1,170 @@
+"""Whether a request may be sent to an upstream, and with which versions of its key: UG-42's order, once.
+
+The gateway carries what is admitted itself; forward-auth tells a proxy. Whoever is admitted with credits
+held ends them (keyrack.gateway.charging).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from typing import NamedTuple
+
+from keyrack.core.errors import Unavailable
+from keyrack.core.http import Headers, Response
+from keyrack.core.model import Address, Allowed, Denied, Reason
+from keyrack.core.sending import candidates
+from keyrack.core.upstream import Api, Endpoint, SendPolicy, Upstream, UpstreamVersion
+from keyrack.gateway.charging import Charges, Held, Short
+from keyrack.gateway.decider import Asked, Decider, Passed, new_request_id, origin_of
+from keyrack.gateway.paths import Target
+from keyrack.gateway.refusals import Refusals, Refused
+from keyrack.gateway.signals import Signal, SignalKind, Signals
+from keyrack.stores.balances import Account, Balance, Outcome
+from keyrack.verifier import Verifier
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """A request that may be sent."""
+
+    allowed: Allowed | None
+    """None for one without a key, to a public API."""
+    tenant: str
+    """The API's, which is the key's own unless the API is public."""
+    api: Api
+    endpoint: Endpoint
+    upstream: Upstream | None
+    """None for an API that needs no key of an upstream."""
+    request_id: str
+    """128 random bits that we made; never what a client sent."""
+    held: Held | None
+    """None where nothing is charged."""
+    candidates: tuple[UpstreamVersion, ...]
+    """The versions that may be sent, the preferred one first."""
+    user_key: int | None = None
+    """The version of the user's own key, which is sent in place of the group's."""
+
+
+class _Terms(NamedTuple):
+    """Of whoever asks."""
+
+    policy: SendPolicy
+    at_lapse: Outcome
+    reporter: str | None
+    input_units: int
+
+
+class Admissions:
+    """Admits requests on what a Verifier follows."""
+
+    def __init__(self, verifier: Verifier, charges: Charges, signals: Signals, *, realm: str):
+        self._verifier = verifier
+        self._charges = charges
+        self._signals = signals
+        self._clock = verifier.clock
+        self.refusals = Refusals(realm=realm)
+        self._decider = Decider(verifier, self.refusals)
+
+    async def admit(
+        self,
+        target: Target,
+        headers: Headers,
+        client: Address | None,
+        *,
+        policy: SendPolicy,
+        at_lapse: Outcome,
+        reporter: str | None = None,
+        input_units: int = 0,
+        request_id: str | None = None,
+    ) -> Admission | Response:
+        """Decide, charge limits, hold credits and choose versions; or the problem document to answer with.
+
+        `policy` is followed where the rotation states none. `reporter` is the id of the key of a proxy
+        that will report what came of the request; without one the caller carries it. `input_units` is what
+        is known of the body's size.
+        """
+        asked = Asked(target, headers, client, request_id or new_request_id())
+        decide, waits = self._decider.decide, self._decider.waits(asked)
+        passed = await asyncio.to_thread(decide, asked) if waits else decide(asked)
+        if isinstance(passed, Response):
+            return passed
+        try:
+            return await self._charged(passed, asked, _Terms(policy, at_lapse, reporter, input_units))
+        except Unavailable as error:
+            return self.refusals.fail(error, request_id=asked.request_id)
+
+    async def _charged(self, passed: Passed, asked: Asked, terms: _Terms) -> Admission | Response:
+        """The credits, then the versions."""
+        allowed, api, endpoint = passed
+        upstream = self._upstream(api)
+        if upstream is None and (api.group is not None or api.charged):
+            return self._refuse(Refused.UPSTREAM_KEY_UNAVAILABLE, asked, passed)
+        held = await self._hold(passed, upstream, terms)
+        if isinstance(held, Short):
+            return self._exhausted(held, passed, asked)
+        versions = () if upstream is None else self._versions(upstream, asked.request_id, terms.policy)
+        user_key = await self._user_key(passed, upstream, held)
+        request_id = asked.request_id
+        return Admission(allowed, api.tenant, api, endpoint, upstream, request_id, held, versions, user_key)
+
+    def _upstream(self, api: Api) -> Upstream | None:
+        found = self._verifier.follower.replica.upstreams.get(f"{api.tenant}/{api.group}")
+        return None if found is None or found.deleted_at is not None else found
+
+    def _versions(
+        self, upstream: Upstream, request_id: str, policy: SendPolicy
+    ) -> tuple[UpstreamVersion, ...]:
+        now = datetime.fromtimestamp(self._clock(), UTC)
+        return candidates(upstream, request_id, default=policy, now=now)
+
+    async def _hold(self, passed: Passed, upstream: Upstream | None, terms: _Terms) -> Held | Short | None:
+        allowed, api, endpoint = passed
+        if not api.charged or upstream is None or allowed is None:
+            return None
+        return await self._charges.reserve(
+            upstream,
+            allowed.key.owner,
+            cost=endpoint.cost,
+            at_lapse=terms.at_lapse,
+            reporter=terms.reporter,
+            input_units=terms.input_units,
+        )
+
+    async def _user_key(self, passed: Passed, upstream: Upstream | None, held: Held | None) -> int | None:
+        """The version of the user's own key, if there is one. Public APIs are sent the group's."""
+        if held is not None:
+            return held.balance.user_key
+        allowed, api, _ = passed
+        if upstream is None or allowed is None or api.public or allowed.key.owner is None:
+            return None
+        balance = await self._balance(upstream, allowed.key.owner)
+        return None if balance is None else balance.user_key
+
+    async def _balance(self, upstream: Upstream, owner: str) -> Balance | None:
+        balances = self._verifier.stores.balances
+        if balances is None:
+            return None
+        account = Account(upstream.tenant, owner, upstream.name)
+        get = partial(balances.get, account, upstream.tiers, self._clock())
+        return await asyncio.to_thread(get) if balances.blocks else get()
+
+    def _exhausted(self, short: Short, passed: Passed, asked: Asked) -> Response:
+        allowed, api, _ = passed
+        if allowed is None:
+            raise RuntimeError("Nothing is charged where nobody is known.")
+        owner = allowed.key.owner or ""
+        if short.is_first:
+            told = {"owner": owner, "meter": short.meter.value}
+            once = f"{owner}/{short.details['reset_date']}"
+            self._signals.tell(Signal(SignalKind.CREDITS_EXHAUSTED, api.tenant, api.group or "", told, once))
+        denied = Denied(Reason.CREDITS, allowed.key, allowed.secret, short.details, allowed.rates)
+        origin = origin_of(passed, asked.request_id)
+        self._verifier.notebook.note((denied, asked.client, self._clock(), origin))
+        return self.refusals.deny(denied, request_id=asked.request_id, now=self._clock())
+
+    def _refuse(self, refused: Refused, asked: Asked, passed: Passed | None = None) -> Response:
+        rates = passed.allowed.rates if passed is not None and passed.allowed is not None else ()
+        return self.refusals.refuse(refused, request_id=asked.request_id, now=self._clock(), rates=rates)
