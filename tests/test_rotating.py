@@ -10,7 +10,7 @@ from typing import ClassVar
 import pytest
 from engine_bed import OPERATOR, STORES, Bed, kinds, opened, operations, refusal
 
-from keyrack import Authority, Wish
+from keyrack import Authority, Policy, Wish
 from keyrack.core.errors import (
     Conflict,
     SecretDated,
@@ -18,6 +18,8 @@ from keyrack.core.errors import (
 from keyrack.core.events import EventKind
 from keyrack.core.model import Key, Status, VersionState
 from keyrack.issuer import new_id
+
+POLICY = Policy(roles={"rotating": ("self:rotate",)})
 
 
 class TestRotation:
@@ -189,3 +191,31 @@ class TestTheGiverAsItIsNow:
             lambda: memory.issuer.update(target.key.id, {"name": "x"}, by=by),
         ]
         assert [refusal(work) for work in attempts] == ["insufficient_scope"] * 3
+
+
+class TestRotatingOneself:
+    """With `self:rotate`, by the newest secret that has no end."""
+
+    def test_a_role_that_narrows_a_key_does_not_keep_it_from_a_new_secret(self) -> None:
+        with opened(policy=POLICY) as bed:
+            minted, text = bed.mint("self:rotate", "a:write", "*:rotate", role="rotating")
+            rotated = bed.issuer.rotate(minted.key.id, by=bed.authority(text))
+            assert rotated.key.scopes == minted.key.scopes
+            assert bed.verdict(str(rotated.secret), "a:write") == "scope"
+
+    def test_a_key_rotates_itself_only_while_its_newest_secret_is_its_only_one(self, memory: Bed) -> None:
+        minted, old = memory.mint("self:rotate")
+        by = memory.authority(old)
+        new = str(memory.issuer.rotate(minted.key.id, by=by, grace=timedelta(hours=1)).secret)
+        with pytest.raises(SecretDated):
+            memory.issuer.rotate(minted.key.id, by=by)
+        newest = memory.authority(new)
+        assert refusal(memory.issuer.rotate, minted.key.id, by=newest) == "rotation_active"
+        memory.passes(hours=1)
+        assert refusal(memory.issuer.rotate, minted.key.id, by=by) == "insufficient_scope"
+        assert memory.issuer.rotate(minted.key.id, by=newest).key.versions[-1].number == 3
+
+    def test_an_operator_reads_and_rotates_as_ever(self, memory: Bed) -> None:
+        minted, _ = memory.mint("self:rotate")
+        assert memory.issuer.get(minted.key.id, by=OPERATOR) == minted.key
+        assert len(memory.issuer.rotate(minted.key.id, by=OPERATOR).key.versions) == 2

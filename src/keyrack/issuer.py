@@ -22,7 +22,6 @@ from keyrack.stores.protocols import Kind, Listing
 from keyrack.stores.sealing import open_key
 from keyrack.wishes import Wish, drafted, validated
 
-READ_KEYS = "keys:read"
 T = TypeVar("T", Key, "Minted")
 Spread = Callable[[int, bool], None]
 """Called with the number of a commit: brings it to the replica here, and where asked waits until no
@@ -168,15 +167,17 @@ class Issuer:
     ) -> Minted:
         """Give a key a new secret; the others keep working for `grace`, or not at all if compromised.
 
-        Raises ValidationFailed for a grace out of range, Conflict (`rotation_active`,
-        `version_limit`, `key_revoked`, `key_expired`).
+        A key that holds `self:rotate` may have one of its own, without `compromised` or `force`. Raises
+        ValidationFailed for a grace out of range, Conflict (`rotation_active`, `version_limit`,
+        `key_revoked`, `key_expired`), NotHeld, SecretDated.
         """
         rotation.check_grace(grace, compromised=compromised)
-        by.require(MANAGE_KEYS)
+        needs = authority.needed_to_rotate(by, key_id, exceptional=compromised or force)
+        by.require(needs)
         operation = f"rotate/{key_id}"
 
         def change(draft: Draft) -> Minted:
-            giver = as_now(draft, by, self._now(), needs=MANAGE_KEYS)
+            giver = as_now(draft, by, self._now(), needs=needs)
             replayed = recall(draft, self._stores, once, by, operation)
             if replayed is not None:
                 return Minted(_existing(draft, replayed, giver), None)
@@ -184,7 +185,9 @@ class Issuer:
             text = _text(key)
             versions = self._rotated(key, text, grace, compromised=compromised, force=force)
             rotated = self._stamped(replace(key, versions=versions, ending=text[-4:]))
-            self._check_grant(giver, rotated)
+            if needs == MANAGE_KEYS:
+                # A key that rotates itself gets no more than what is in its holder's hand already.
+                self._check_grant(giver, rotated)
             facts = {"version": versions[-1].number, "grace_seconds": int(grace.total_seconds())}
             if compromised:
                 facts["compromised"] = True
@@ -225,14 +228,14 @@ class Issuer:
 
     def get(self, key_id: str, *, by: Authority) -> Key:
         """A key in the caller's reach. Raises NotFound, NotHeld."""
-        _require_reading(by)
+        by.require(authority.needed_to_read(by, key_id))
         record = self._stores.keys.record(Kind.KEY, key_id)
         key = None if record is None else open_key(record, self._stores.peppers)
         return _reachable(key, by)
 
     def find(self, listing: Listing, *, by: Authority) -> tuple[list[Key], int | None]:
         """A page of keys in the order in which they were made, and the cursor of the next page."""
-        _require_reading(by)
+        by.require(authority.needed_to_read(by, None))
         if listing.tenant is None and not by.holds(authority.MANAGE_TENANTS):
             listing = replace(listing, tenant=by.tenant)
         if listing.tenant is not None and not by.reaches(listing.tenant):
@@ -372,11 +375,6 @@ def _text(key: Key) -> str:
 
 def _at_most(end: datetime, bound: datetime | None) -> datetime:
     return end if bound is None else min(end, bound)
-
-
-def _require_reading(by: Authority) -> None:
-    if not by.holds(MANAGE_KEYS):
-        by.require(READ_KEYS)
 
 
 def _require_tenant(draft: Draft, tenant_id: str) -> None:

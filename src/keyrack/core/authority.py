@@ -18,6 +18,9 @@ from keyrack.core.model import DEFAULT_TENANT, Allowed, Key, Limit, Network, Sec
 from keyrack.core.policy import with_defaults
 
 MANAGE_KEYS = "keys:manage"
+READ_KEYS = "keys:read"
+ROTATE_SELF = "self:rotate"
+"""To give one's own key a new secret, within the ordinary grace, and nothing else."""
 MANAGE_TENANTS = "tenants:manage"
 ASSIGN_OWNERS = "owners:assign"
 ASSIGN_ENVIRONMENTS = "environments:assign"
@@ -118,6 +121,22 @@ def check_own(by: Authority, key: Key, now: datetime) -> None:
     dated = [one for one in key.versions if one.number == by.secret.number and one.not_after is not None]
     if dated:
         raise SecretDated("This secret is being rotated out; use the key's newest one to change the key.")
+
+
+def needed_to_rotate(by: Authority, key_id: str, *, exceptional: bool = False) -> str:
+    """The scope that a rotation asks for: `self:rotate` does for one's own key, unless it is `exceptional`,
+    which is by force or without a grace."""
+    own = by.key is not None and by.key.id == key_id
+    narrow = own and not exceptional and by.holds(ROTATE_SELF) and not by.holds(MANAGE_KEYS)
+    return ROTATE_SELF if narrow else MANAGE_KEYS
+
+
+def needed_to_read(by: Authority, key_id: str | None) -> str:
+    """The scope that looking at this key, or at a list of keys, asks for."""
+    if by.holds(MANAGE_KEYS) or by.holds(READ_KEYS) or key_id is None:
+        return MANAGE_KEYS if by.holds(MANAGE_KEYS) else READ_KEYS
+    needs = needed_to_rotate(by, key_id)
+    return needs if needs == ROTATE_SELF else READ_KEYS
 
 
 def _wider_than(holder: Key, after: Key, by: Authority, defaults: Sequence[Limit]) -> list[str]:

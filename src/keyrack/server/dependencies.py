@@ -10,10 +10,9 @@ from typing import Annotated, Any
 from fastapi import Depends, Header, Request
 from pydantic import Field
 
-from keyrack.core.authority import MANAGE_KEYS, Authority
+from keyrack.core.authority import Authority, needed_to_read, needed_to_rotate
 from keyrack.core.model import Access, Key
-from keyrack.core.scopes import covers
-from keyrack.issuer import READ_KEYS, Issuer
+from keyrack.issuer import Issuer
 from keyrack.network_blocks import NetworkBlocks
 from keyrack.presenting import key_json, uses_if_readable
 from keyrack.sessions.exchange import Sessions
@@ -68,9 +67,16 @@ def _by(request: Request) -> Authority:
 
 
 def _reader(request: Request) -> Authority:
-    """Who reads keys: a holder of `keys:manage`, or of `keys:read`, which is asked for otherwise."""
-    held = covers(request.state.key.scopes, MANAGE_KEYS)
-    request.state.key.require(Access((MANAGE_KEYS if held else READ_KEYS,)))
+    """Who reads keys: a holder of `keys:read` or `keys:manage`; its own, one of `self:rotate` as well."""
+    needs = needed_to_read(_by(request), request.path_params.get("key_id"))
+    request.state.key.require(Access((needs,)))
+    return _by(request)
+
+
+def _rotator(request: Request) -> Authority:
+    """Who rotates a key: a holder of `keys:manage`, or of `self:rotate` its own."""
+    needs = needed_to_rotate(_by(request), request.path_params["key_id"])
+    request.state.key.require(Access((needs,)))
     return _by(request)
 
 
@@ -90,6 +96,7 @@ def _once_header(idempotency_key: Annotated[Token | None, Header()] = None) -> s
 Engine = Annotated[Services, Depends(_engine)]
 By = Annotated[Authority, Depends(_by)]
 Reader = Annotated[Authority, Depends(_reader)]
+Rotator = Annotated[Authority, Depends(_rotator)]
 RawBody = Annotated[bytes, Depends(_raw_body)]
 IfMatch = Annotated[int | None, Depends(_if_match)]
 OnceHeader = Annotated[str | None, Depends(_once_header)]

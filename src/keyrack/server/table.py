@@ -27,7 +27,7 @@ ROWS: tuple[Row, ...] = (
     Row("POST", "/v1/keys/{key_id}/disable", _MANAGE),
     Row("POST", "/v1/keys/{key_id}/enable", _MANAGE),
     Row("POST", "/v1/keys/{key_id}/revoke", _MANAGE),
-    Row("POST", "/v1/keys/{key_id}/rotation", _MANAGE),
+    Row("POST", "/v1/keys/{key_id}/rotation", LATER),
     Row("GET", "/v1/keys/{key_id}/rotation", LATER),
     Row("POST", "/v1/keys/{key_id}/rotation/promote", _MANAGE),
     Row("POST", "/v1/keys/{key_id}/rotation/abort", _MANAGE),
@@ -57,4 +57,5 @@ ROWS: tuple[Row, ...] = (
     Row("POST", "/v1/verify/batch", _VERIFY),
 )
 """The last two decide for themselves (keyrack.server.hot); here they say that there is no other method.
-Keys are read with `keys:read` or with `keys:manage`, which the routes ask for (LATER)."""
+Keys are read with `keys:read` or with `keys:manage`, and one's own is rotated with `self:rotate`, which the
+routes ask for (LATER)."""

@@ -8,12 +8,13 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Body, Path, Query, Response
 
 from keyrack.core import rotation
+from keyrack.core.authority import MANAGE_KEYS, READ_KEYS
 from keyrack.core.model import Key
 from keyrack.idempotency import Once
-from keyrack.issuer import READ_KEYS, Minted
+from keyrack.issuer import Minted
 from keyrack.presenting import page_json
 from keyrack.server.bodies import KeysQuery, MintBody, NoBody, PatchBody, RevokeBody, RotationBody
-from keyrack.server.dependencies import By, Engine, IfMatch, OnceHeader, RawBody, Reader
+from keyrack.server.dependencies import By, Engine, IfMatch, OnceHeader, RawBody, Reader, Rotator
 from keyrack.server.views import KeyView, MintedView, Page
 from keyrack.stores.protocols import Listing
 from keyrack.wishes import Wish
@@ -100,18 +101,20 @@ def revoke(
     response_model=MintedView,
     responses=REPLAYED,
     summary="Rotate a secret",
+    openapi_extra={"x-required-scopes": [MANAGE_KEYS]},
 )
 def rotate(
     key_id: KeyId,
     response: Response,
-    by: By,
+    by: Rotator,
     engine: Engine,
     once: OnceHeader,
     raw: RawBody,
     if_match: IfMatch,
     wish: Annotated[RotationBody | None, Body()] = None,
 ) -> dict[str, Any]:
-    """A new secret under the same id; the others keep working for the grace."""
+    """A new secret under the same id; the others keep working for the grace. `self:rotate` does for one's own
+    key, with its newest secret, without `force` and `compromised`."""
     wish = wish or RotationBody()
     minted = engine.issuer.rotate(
         key_id,
