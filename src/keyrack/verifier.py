@@ -265,13 +265,18 @@ class Verifier:
         So it is where limits, of the key or of the access, are counted behind one, for keys that a partial
         replica does not hold, and never for bad credentials.
         """
-        if not (self._counting_waits or self._is_partial):
+        if not self.may_wait:
             return False
         try:
             proved = self._prover.prove_held(presented)
         except NotInMemory:
             return True
         return self._counting_waits and isinstance(proved, Proved) and bool(charged(proved, access))
+
+    @property
+    def may_wait(self) -> bool:
+        """Whether there are decisions here that wait for a network: `waits` says which."""
+        return self._counting_waits or self._is_partial
 
     @property
     def clock(self) -> Clock:

@@ -19,22 +19,27 @@ MAX_LENGTH = 64
 """No address is longer, its brackets, zone and port included."""
 
 
-def client_address(
-    peer: str | None, forwarded: Sequence[bytes], trusted: Sequence[Network]
-) -> Address | None:
-    """The address of whoever sent a request, or None where there is none (a Unix socket).
+def client_host(peer: str | None, forwarded: Sequence[bytes], trusted: Sequence[Network]) -> str | None:
+    """The text of the address of whoever sent a request, as it came, for `read_address`.
 
     `peer` is the connection's, `forwarded` the values of all X-Forwarded-For headers in their order.
     At anything that is no address it stops: the last hop that was understood is the client.
     """
-    address = read_address(peer)
+    host = peer if peer is None or len(peer) <= MAX_LENGTH else None
     hops = b",".join(forwarded).rsplit(b",", MAX_HOPS) if forwarded else []
     for hop in hops[: -MAX_HOPS - 1 : -1]:
-        before = read_address(hop.decode("latin-1").strip(" \t")) if _is_trusted(address, trusted) else None
-        if before is None:
+        before = hop.decode("latin-1").strip(" \t")
+        if not _is_trusted(read_address(host), trusted) or read_address(before) is None:
             break
-        address = before
-    return address
+        host = before
+    return host
+
+
+def client_address(
+    peer: str | None, forwarded: Sequence[bytes], trusted: Sequence[Network]
+) -> Address | None:
+    """The address of whoever sent a request, or None where there is none (a Unix socket)."""
+    return read_address(client_host(peer, forwarded, trusted))
 
 
 def read_address(text: str | None) -> Address | None:

@@ -8,10 +8,10 @@ from typing import TypedDict
 
 from keyrack.core.errors import InvalidRequest, MethodNotAllowed, NotFound
 from keyrack.core.http import KEY_IN_QUERY, Response, extract, key_in_query, values
-from keyrack.core.model import Access, Address, Denied, Network
+from keyrack.core.model import Access, Denied, Network
 from keyrack.deciding import ANYTHING, Ceiling, Decides
 from keyrack.guards.answers import Answers, Respond
-from keyrack.guards.client_address import MAX_LENGTH, client_address, read_networks
+from keyrack.guards.client_address import MAX_LENGTH, client_host, read_address, read_networks
 from keyrack.guards.key_state import KeyState
 from keyrack.guards.means import Means, Unconfigured
 from keyrack.guards.request import Request
@@ -87,7 +87,7 @@ class Decider:
 
     def _access_from(self, place: Place, request: Request) -> Access:
         if self._trusted:
-            return replace(place.access, address=self._address(request))
+            return place.access_from(self._host(request))
         peer = request.peer
         return place.access_from(peer if peer is None or len(peer) <= MAX_LENGTH else None)
 
@@ -96,12 +96,12 @@ class Decider:
         named = values(request.named, self._tenant_header or b"")
         return replace(access, tenant=b",".join(named).decode("latin-1")) if named else access
 
-    def _address(self, request: Request) -> Address | None:
-        return client_address(request.peer, values(request.named, b"x-forwarded-for"), self._trusted)
+    def _host(self, request: Request) -> str | None:
+        return client_host(request.peer, values(request.named, b"x-forwarded-for"), self._trusted)
 
     def _turn_away(self, request: Request) -> Response:
         """Answer a request that no row is for: only a good key learns that there is nothing."""
-        access = Access(address=self._address(request))
+        access = Access(address=read_address(self._host(request)))
         decision = self._verifier.verify(extract(request.named), access, (None, request.id))
         if isinstance(decision, Denied):
             return self._answers.refuse(decision, request)

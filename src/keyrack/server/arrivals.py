@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from keyrack.core.model import Address, Network
-from keyrack.guards.client_address import client_address, read_address
+from keyrack.guards.client_address import client_host, read_address
 from keyrack.server.wire import Scope
 
 PEERS_KEPT = 4096
@@ -26,20 +26,17 @@ class Arrivals:
 
     def __init__(self, trusted: Sequence[Network]):
         self._trusted = tuple(trusted)
-        self._peer_at: Callable[[str | None], Peer] = lru_cache(PEERS_KEPT)(self._read)
+        self.peer: Callable[[str | None], Peer] = lru_cache(PEERS_KEPT)(self._read)
+        """The other end of a connection, by its host."""
 
-    def peer(self, scope: Scope) -> Peer:
-        """The other end of the connection."""
-        client = scope.get("client")
-        return self._peer_at(client[0] if client else None)
-
-    def client(self, scope: Scope) -> Address | None:
-        """Whoever sent the request: the peer, or what trusted proxies say."""
-        if not self._trusted:
-            return self.peer(scope).address
-        forwarded = [value for name, value in scope["headers"] if name == b"x-forwarded-for"]
+    def client_host(self, scope: Scope) -> str | None:
+        """Whoever sent the request, as text: the peer, or what trusted proxies say."""
         peer = scope.get("client")
-        return client_address(peer[0] if peer else None, forwarded, self._trusted)
+        host: str | None = peer[0] if peer else None
+        if not self._trusted:
+            return host
+        forwarded = [value for name, value in scope["headers"] if name == b"x-forwarded-for"]
+        return client_host(host, forwarded, self._trusted)
 
     def _read(self, host: str | None) -> Peer:
         address = read_address(host)

@@ -13,15 +13,16 @@ from urllib.parse import quote
 
 from keyrack.core import http
 from keyrack.core.errors import KeyrackError
-from keyrack.core.http import ANSWERS, Headers, Response, extract
-from keyrack.core.model import Access, Address, Allowed, Denied, Reason
+from keyrack.core.http import ANSWERS, Response
+from keyrack.core.model import Access, Address, Allowed, Decision, Denied, Reason
 from keyrack.core.ratelimit_headers import ratelimit_headers
 from keyrack.guards.answers import refusal
+from keyrack.guards.request import request_id as request_id_of
 from keyrack.server import forwarded
-from keyrack.server.arrivals import Peer
+from keyrack.server.arrivals import Arrivals, Peer
 from keyrack.server.async_verifier import AsyncVerifier
 from keyrack.server.forwarded import Told
-from keyrack.server.wire import Encoded, Scope, encoded
+from keyrack.server.wire import Encoded, Scope, Send, answer, answer_encoded, encoded
 from keyrack.verifier import Verifier
 
 PATH = "/v1/forward-auth"
@@ -36,41 +37,53 @@ _NOT_PLAIN = re.compile(r"%|[^ -~]|\A | \Z")
 class ForwardAuth:
     """Answers proxies: a loopback or trusted peer, or one that presents a key with gateway:authorize."""
 
-    def __init__(self, verifier: Verifier, *, realm: str):
+    def __init__(self, verifier: Verifier, arrivals: Arrivals, *, realm: str):
         self._verifier = verifier
+        self._arrivals = arrivals
         self._asked = AsyncVerifier(verifier)
         self._realm = realm
 
-    async def answer(
-        self, scope: Scope, headers: Headers, *, peer: Peer, client: Address | None, request_id: str
-    ) -> Encoded | Response:
-        """The decision on the forwarded request: the headers of a 200, or a refusal.
+    async def __call__(self, scope: Scope, send: Send) -> None:
+        """Answer with the decision on the forwarded request: its headers, or the refusal.
 
         A peer that may not ask gets 401, and no decision is made.
         """
+        headers = http.by_name(scope["headers"])
+        request_id = request_id_of(headers)
         try:
             told = forwarded.read(headers)
-            refused = await self._refuse(
-                told, peer, request_id, internal=scope["state"].get("internal", False)
-            )
-            if refused is not None:
-                return self._refusal(refused, request_id)
-            access = forwarded.access(scope["query_string"], told, client)
+            refused = await self._refuse(scope, told, request_id) if self._is_doubtful(scope, told) else None
+            host = self._arrivals.client_host(scope)
+            asked = refused or forwarded.asked(scope["query_string"], told, host)
         except KeyrackError as error:
-            return http.failure(error, request_id=request_id)
-        presented = extract(forwarded.credential_lines(headers))
-        origin = (forwarded.operation(told, access), request_id)
-        decision = await self._asked.verify(presented, access, origin)
+            await _refuse_with(scope, send, http.failure(error, request_id=request_id))
+            return
+        decision: Decision
+        if isinstance(asked, Denied):
+            decision = asked
+        else:
+            question = (forwarded.credential(headers), asked.access, (asked.operation, request_id))
+            decision = self._asked.at_once(*question) or await self._asked.verify(*question)
         if isinstance(decision, Denied):
-            return self._refusal(decision, request_id)
-        return self._identity(decision, request_id)
+            await _refuse_with(scope, send, self._refusal(decision, request_id))
+        else:
+            await answer_encoded(send, 200, self._identity(decision, request_id), b"")
 
-    async def _refuse(self, told: Told, peer: Peer, request_id: str, *, internal: bool) -> Denied | None:
-        """Why whoever asks gets no decision, or None. A proxy key that is presented decides alone."""
+    def _is_doubtful(self, scope: Scope, told: Told) -> bool:
+        """Whether this peer has to show that it is a proxy. A proxy key that is presented decides alone."""
+        if forwarded.PROXY_KEY in told:
+            return True
+        return not (scope["state"].get("internal") or self._peer(scope).is_proxy)
+
+    def _peer(self, scope: Scope) -> Peer:
+        client = scope["client"]
+        return self._arrivals.peer(client[0] if client else None)
+
+    async def _refuse(self, scope: Scope, told: Told, request_id: str) -> Denied | None:
+        """Why whoever asks gets no decision, or None."""
+        peer = self._peer(scope)
         if forwarded.PROXY_KEY in told:
             return await self._refuse_key(told[forwarded.PROXY_KEY], peer.address, request_id)
-        if internal or peer.is_proxy:
-            return None
         denied = Denied(Reason.MISSING)
         origin = ("forward-auth for a peer that is no trusted proxy", request_id)
         self._verifier.notebook.note((denied, peer.address, self._verifier.stores.clock(), origin))
@@ -95,6 +108,10 @@ class ForwardAuth:
         if allowed.rates:
             headers += encoded(ratelimit_headers(allowed.rates, self._verifier.stores.clock()))
         return headers
+
+
+async def _refuse_with(scope: Scope, send: Send, response: Response) -> None:
+    await answer(send, for_nginx(response) if scope["path"] == NGINX_PATH else response)
 
 
 def for_nginx(response: Response) -> Response:

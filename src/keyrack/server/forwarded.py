@@ -9,13 +9,23 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from functools import lru_cache
+from typing import NamedTuple
 from urllib.parse import parse_qs
 
 from keyrack.core import fields
 from keyrack.core.credential import ENVIRONMENT
 from keyrack.core.errors import InvalidRequest, ValidationFailed
-from keyrack.core.http import CREDENTIAL_HEADERS, KEY_IN_QUERY, Headers, key_in_query, values
-from keyrack.core.model import Access, Address
+from keyrack.core.http import (
+    CREDENTIAL_HEADERS,
+    KEY_IN_QUERY,
+    Headers,
+    Presented,
+    extract,
+    key_in_query,
+    values,
+)
+from keyrack.core.model import Access, Reason
+from keyrack.guards.client_address import read_address
 
 Told = dict[bytes, bytes]
 """Headers by name, each of the proxy's own known to be there at most once."""
@@ -31,8 +41,8 @@ MAX_ASKED = 4096
 MAX_ENVIRONMENTS = 10
 _ONCE = frozenset({PROXY_KEY, SCOPE, ENVIRONMENTS, SERVICE, b"x-forwarded-host", *TARGETS, *METHODS})
 
-MAX_METHOD = 31
-_METHOD = re.compile(rb"[A-Z][A-Z-]*")
+_SAID = (SCOPE, ENVIRONMENTS, SERVICE, *METHODS)
+_METHOD = re.compile(rb"[A-Z][A-Z-]{0,30}")
 _BLANKS = b" \t"
 _ODD = re.compile(
     # An escaped slash, backslash, dot or control character; a bad escape; the same unescaped.
@@ -51,36 +61,34 @@ def read(headers: Headers) -> Told:
     return told
 
 
-def access(query: bytes, told: Told, client: Address | None) -> Access:
-    """What the proxy's configuration asks of a key that comes from this address. Raises InvalidRequest."""
-    scope, environments, service = told.get(SCOPE), told.get(ENVIRONMENTS, b"live"), told.get(SERVICE, b"")
+class Asked(NamedTuple):
+    """What the proxy's configuration asks of a key, and how journal entries name the request: by its
+    method and the scopes, never by the path that was called."""
+
+    access: Access
+    operation: str
+
+
+def asked(query: bytes, told: Told, host: str | None) -> Asked:
+    """What is asked of a key that comes from this host. Raises InvalidRequest."""
+    said = tuple(map(told.get, _SAID))
     # A proxy may let through what its client says, and what comes in is kept below.
-    if len(query) + len(scope or b"") + len(environments) + len(service) > MAX_ASKED:
+    if len(query) + sum(map(len, filter(None, said))) > MAX_ASKED:
         raise InvalidRequest("This asks for more than a proxy's configuration would.")
-    return _access(query, scope, environments, service, client)
+    return _asked(query, host, said)
 
 
-def operation(told: Told, wanted: Access) -> str:
-    """How journal entries name the request: its method and the scopes, never the path that was called."""
-    method = told.get(METHODS[0]) or told.get(METHODS[1], b"")
-    return _operation(method if len(method) <= MAX_METHOD else b"", wanted.scopes)
-
-
-def credential_lines(headers: Headers) -> Headers:
-    """The credential headers, one for each that a proxy may have joined with a comma (nginx, Envoy).
+def credential(headers: Headers) -> Presented:
+    """The one credential, where a proxy may have joined several with a comma (nginx, Envoy).
 
     A key of foreign form with a comma in it cannot be presented here.
     """
-    if isinstance(headers, dict) and not (
-        _is_joined(headers, b"authorization") or _is_joined(headers, b"x-api-key")
-    ):
-        return headers
+    presented = extract(headers)
+    # Of a joined header that begins with another scheme, extract sees no key.
+    if "," not in presented and presented is not Reason.MISSING:
+        return presented
     lines = [(name, value) for name in CREDENTIAL_HEADERS for value in values(headers, name)]
-    return [(name, part) for name, value in lines for part in value.split(b",")]
-
-
-def _is_joined(headers: Told, name: bytes) -> bool:
-    return name in headers and b"," in headers[name]
+    return extract([(name, part) for name, value in lines for part in value.split(b",")])
 
 
 def _once(headers: Iterable[tuple[bytes, bytes]]) -> Told:
@@ -108,22 +116,18 @@ def _check_query(query: bytes) -> None:
 
 
 @lru_cache(maxsize=4096)
-def _access(
-    query: bytes, scope: bytes | None, environments: bytes, service: bytes, client: Address | None
-) -> Access:
+def _asked(query: bytes, host: str | None, said: tuple[bytes | None, ...]) -> Asked:
     _check_query(query)
-    return Access(
+    scope, environments, service, *methods = said
+    access = Access(
         scopes=_scopes(query, scope),
-        environments=_environments(environments),
-        service=service.decode("latin-1").strip(" \t") or None,
-        address=client,
+        environments=_environments(b"live" if environments is None else environments),
+        service=(service or b"").decode("latin-1").strip(" \t") or None,
+        address=read_address(host),
     )
-
-
-@lru_cache(maxsize=1024)
-def _operation(method: bytes, scopes: tuple[str, ...]) -> str:
+    method = next(filter(None, methods), b"")
     named = [method.decode()] if _METHOD.fullmatch(method) else []
-    return " ".join(["forward-auth", *named, *scopes])
+    return Asked(access, " ".join(["forward-auth", *named, *access.scopes]))
 
 
 def _scopes(query: bytes, scope: bytes | None) -> tuple[str, ...]:

@@ -12,15 +12,16 @@ from functools import lru_cache
 from keyrack.core import http
 from keyrack.core.errors import InvalidRequest, KeyrackError
 from keyrack.core.http import Response
-from keyrack.core.model import Access, Address, Allowed, Decision, Denied, Network, Reason
+from keyrack.core.model import Access, Allowed, Decision, Denied, Network, Reason
 from keyrack.core.ratelimit_headers import ratelimit_headers
 from keyrack.core.scopes import missing
 from keyrack.core.strict_json import read
 from keyrack.guards.answers import refusal
+from keyrack.guards.client_address import read_address
 from keyrack.guards.request import request_id as request_id_of
 from keyrack.server.arrivals import Arrivals
 from keyrack.server.async_verifier import AsyncVerifier
-from keyrack.server.forward_auth import NGINX_PATH, PATH, ForwardAuth, for_nginx
+from keyrack.server.forward_auth import NGINX_PATH, PATH, ForwardAuth
 from keyrack.server.questions import Asked, answer_json, read_batch, read_question
 from keyrack.server.table import VERIFY_SCOPE
 from keyrack.server.wire import (
@@ -59,7 +60,7 @@ class HotPaths:
         self._arrivals = Arrivals(trusted_proxies)
         self._realm = realm
         self._clock = verifier.stores.clock
-        self._forward_auth = ForwardAuth(verifier, realm=realm)
+        self._forward_auth = ForwardAuth(verifier, self._arrivals, realm=realm)
         self._kept: dict[tuple[str, int, int, tuple[str, ...]], bytes] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -70,7 +71,7 @@ class HotPaths:
         if path == VERIFY and scope["method"] == "POST":
             await self._verify(scope, receive, send, self._one)
         elif path in _FORWARD_AUTH:
-            await self._forwarded(scope, send)
+            await self._forward_auth(scope, send)
         elif path == BATCH and scope["method"] == "POST":
             await self._verify(scope, receive, send, self._many)
         else:
@@ -109,7 +110,7 @@ class HotPaths:
         query = scope["query_string"]
         if query and http.key_in_query(query):
             return http.failure(_KEY_IN_QUERY, request_id=request_id)
-        access = _caller_access(self._arrivals.client(scope))
+        access = _caller_access(self._arrivals.client_host(scope))
         origin = (_OPERATIONS[scope["path"]], request_id)
         decision = await self._verifier.verify(http.extract(headers), access, origin)
         if isinstance(decision, Allowed):
@@ -137,18 +138,6 @@ class HotPaths:
             asked.text or Reason.MISSING, asked.access, ("verify", request_id), within=within
         )
 
-    async def _forwarded(self, scope: Scope, send: Send) -> None:
-        headers = http.by_name(scope["headers"])
-        peer, client = self._arrivals.peer(scope), self._arrivals.client(scope)
-        request_id = request_id_of(headers)
-        found = await self._forward_auth.answer(
-            scope, headers, peer=peer, client=client, request_id=request_id
-        )
-        if isinstance(found, Response):
-            await answer(send, for_nginx(found) if scope["path"] == NGINX_PATH else found)
-        else:
-            await answer_encoded(send, 200, found, b"")
-
     def _keep(self, slot: tuple[str, int, int, tuple[str, ...]], body: bytes) -> bytes:
         if len(self._kept) >= MAX_KEPT_ANSWERS:
             self._kept.clear()
@@ -157,8 +146,8 @@ class HotPaths:
 
 
 @lru_cache(maxsize=4096)
-def _caller_access(address: Address | None) -> Access:
-    return Access((VERIFY_SCOPE,), address=address)
+def _caller_access(host: str | None) -> Access:
+    return Access((VERIFY_SCOPE,), address=read_address(host))
 
 
 def _dump(value: object) -> bytes:
