@@ -35,8 +35,14 @@ class Files:
     def commit(self, number: int) -> Path:
         return self.root / path_of(Place.LOG, number)
 
+    def commits(self) -> list[Path]:
+        return sorted(self.commit(1).parent.iterdir())
+
     def checkpoint(self, number: int) -> Path:
         return self.root / path_of(Place.CHECKPOINT, number)
+
+    def pages(self) -> list[Path]:
+        return sorted((self.root / Place.PAGE.folder).iterdir())
 
     def all(self) -> list[Path]:
         return sorted(path for path in self.root.rglob("*") if path.is_file())
@@ -86,7 +92,7 @@ class MoodyStorage:
     def cut(self) -> None:
         """Nothing works any more."""
         operations = ("get", "tag", "list", "put", "replace", "remove")
-        folders = ("log", "checkpoint", "usage", "denials", ".settings")
+        folders = ("log", "checkpoint", "page", "usage", "denials", ".settings")
         self.refuses = {(operation, folder) for operation in operations for folder in folders}
 
     def mend(self) -> None:
@@ -113,14 +119,21 @@ class MoodyStorage:
 class Node:
     """One process's view of a store: it writes, and it follows when it is told to."""
 
-    def __init__(self, storage: Storage, *, peppers: str = PEPPERS, clock: FixedClock | None = None):
+    def __init__(
+        self,
+        storage: Storage,
+        *,
+        peppers: str = PEPPERS,
+        clock: FixedClock | None = None,
+        max_keys: int | None = None,
+    ):
         given = Peppers.parse(peppers)
         self.clock = clock or FixedClock()
         self.keys = ObjectKeys(storage, given, look_around_seconds=0)
         journal = ObjectJournal(storage, clock=self.clock)
         self.stores = Stores("file:", self.keys, journal, MemoryCounters(), given, self.clock)
         self.issuer = Issuer(self.stores)
-        self.follower = Follower(self.keys, given, Policy())
+        self.follower = Follower(self.keys, given, Policy(), max_keys=max_keys)
 
     def mint(self, name: str = "n") -> tuple[str, str]:
         """The id and the text of a new key."""
@@ -128,10 +141,10 @@ class Node:
         return minted.key.id, str(minted.secret)
 
 
-def founded(root: Path, **options: str) -> Node:
+def founded(root: Path) -> Node:
     """A node on a new store in this directory, loaded."""
     root.mkdir(exist_ok=True)
-    node = Node(Directory(root), **options)
+    node = Node(Directory(root))
     found(node.stores)
     node.follower.load()
     return node

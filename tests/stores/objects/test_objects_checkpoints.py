@@ -17,7 +17,7 @@ from keyrack.core.peppers import Peppers
 from keyrack.stores.objects import checkpoints
 from keyrack.stores.objects.directory import Directory
 from keyrack.stores.objects.envelope import seal_document
-from keyrack.stores.objects.paths import Place, path_of
+from keyrack.stores.objects.paths import Place, number_of, path_of
 from keyrack.stores.protocols import Excerpt, Kind, Listing
 from keyrack.testing import PEPPERS
 from keyrack.testing.samples import state_of
@@ -77,13 +77,20 @@ def read_by(root: Path) -> tuple[Node, list[str]]:
     return node, [path for what, path in storage.asked if what == "get"]
 
 
+def checkpoints_in(paths: list[str]) -> list[int | None]:
+    """The numbers of the checkpoints among these objects."""
+    return [number_of(path) for path in paths if path.startswith(Place.CHECKPOINT.folder)]
+
+
 @pytest.mark.spec("LL-46", "LL-51")
 def test_a_start_reads_the_newest_checkpoint_and_the_commits_behind_it(root: Path, whole: Node) -> None:
     node, got = read_by(root)
+    pages = json.loads(Files(root).checkpoint(9).read_bytes())["pages"]
+    names = [path_of(Place.PAGE, name) for kind in ("records", "entries") for name in pages[kind]]
     tail = [path_of(Place.LOG, number) for number in (9, 10, 11)]
-    assert got[:4] == [path_of(Place.CHECKPOINT, 9), *tail]
+    assert got[:6] == [path_of(Place.CHECKPOINT, 9), *names, *tail]
     # The next number, and the event that says how stale a node may be, which is the first.
-    assert set(got[4:]) == {path_of(Place.LOG, 12), path_of(Place.LOG, 1)}
+    assert set(got[6:]) == {path_of(Place.LOG, 12), path_of(Place.LOG, 1)}
     assert state_of(node.keys) == state_of(whole.keys)
 
 
@@ -125,7 +132,7 @@ def test_a_bad_checkpoint_falls_back_to_the_one_before(
     files.put(files.checkpoint(9), data)
     with caplog.at_level(logging.ERROR, "keyrack.stores.objects"):
         node, got = read_by(files.root)
-    assert got[:2] == [path_of(Place.CHECKPOINT, 9), path_of(Place.CHECKPOINT, 6)]
+    assert checkpoints_in(got) == [9, 6]
     assert path_of(Place.CHECKPOINT, 9) in caplog.text
     assert state_of(node.keys) == state_of(whole.keys)
 
@@ -136,7 +143,7 @@ def test_a_checkpoint_that_was_altered_or_moved_is_a_bad_one(files: Files, whole
     files.put(files.checkpoint(9), good.replace(b"a:b", b"*:*", 1))
     files.put(files.checkpoint(6), good)
     node, got = read_by(files.root)
-    assert got[:3] == [path_of(Place.CHECKPOINT, number) for number in (9, 6, 3)]
+    assert checkpoints_in(got) == [9, 6, 3]
     assert state_of(node.keys) == state_of(whole.keys)
 
 

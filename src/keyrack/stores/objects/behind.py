@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 
 from keyrack.core.errors import KeyrackError
 from keyrack.core.peppers import Peppers
 from keyrack.stores.objects import checkpoints
-from keyrack.stores.objects.documents import Checkpoint
+from keyrack.stores.objects.frozen import Frozen
 from keyrack.stores.objects.projection import projected
 from keyrack.stores.objects.storage import Storage
 from keyrack.stores.protocols import Record
@@ -26,7 +27,7 @@ class Behind:
 
     def __init__(self, storage: Storage, peppers: Peppers):
         self._storage = storage
-        self._pepper = peppers.first
+        self._peppers = peppers
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="keyrack-behind")
         self._turn = threading.Lock()
         self._changed: dict[tuple[str, str], Record] = {}
@@ -39,24 +40,26 @@ class Behind:
         if is_idle and records:
             self._thread.submit(self._write_changed)
 
-    def checkpoint(self, take: Callable[[], Checkpoint]) -> None:
+    def checkpoint(self, freeze: Callable[[], AbstractContextManager[Frozen]]) -> None:
         """Have a checkpoint taken and written."""
-        self._thread.submit(self._write_checkpoint, take)
+        self._thread.submit(self._write_checkpoint, freeze)
 
-    def project(self, records: Sequence[Record]) -> int:
+    def project(self, records: Iterable[Record]) -> int:
         """Write the documents of these records now; how many there are. Raises Unavailable."""
-        documents = [document for record in records if (document := projected(record)) is not None]
-        for path, data in documents:
+        written = 0
+        for path, data in filter(None, map(projected, records)):
             self._storage.replace(path, data)
-        return len(documents)
+            written += 1
+        return written
 
     def close(self) -> None:
         """Write what is waiting, and end the thread."""
         self._thread.shutdown(wait=True)
 
-    def _write_checkpoint(self, take: Callable[[], Checkpoint]) -> None:
+    def _write_checkpoint(self, freeze: Callable[[], AbstractContextManager[Frozen]]) -> None:
         try:
-            checkpoints.write(self._storage, take(), self._pepper)
+            with freeze() as frozen:
+                checkpoints.write(self._storage, frozen, self._peppers)
         except KeyrackError as error:
             log.warning("a checkpoint could not be written: %s", error.detail)
 

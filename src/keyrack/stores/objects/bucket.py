@@ -23,8 +23,8 @@ CONNECT_SECONDS = 1.0
 REQUEST_SECONDS = 1.5
 """For one small request and its retry. A commit makes three, below a third of a max_stale of 15 seconds."""
 BULK_SECONDS = 60.0
-"""For a checkpoint, which may be large and which no commit waits for."""
-BULK = "checkpoint/"
+"""For a checkpoint and its pages, which may be large and which no commit waits for."""
+BULK = ("checkpoint/", "page/")
 RETRIES = 1
 _ON = ("true", "1", "on", "yes")
 

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 
 from keyrack.core.errors import Corrupted, Unavailable
 from keyrack.core.peppers import Peppers
 from keyrack.stores.objects.documents import Commit, read_commit, write_commit
 from keyrack.stores.objects.envelope import open_document, seal_document
+from keyrack.stores.objects.fetching import fetched
 from keyrack.stores.objects.paths import Place, number_of, path_of
 from keyrack.stores.objects.storage import Found, Storage
 
-AT_ONCE = 16
-"""How many objects are asked for at a time when many are needed."""
 ATTEMPTS = 2
 """How often a commit is put whose result is not known; the same bytes again do no harm."""
 
@@ -40,12 +38,9 @@ class Commits:
             raise Corrupted(path_of(Place.LOG, number), "is missing, and there are later ones")
         return found
 
-    def require_all(self, numbers: Sequence[int]) -> list[Found]:
+    def require_all(self, numbers: Sequence[int]) -> Iterator[Found]:
         """The objects of such commits, in order."""
-        if len(numbers) < 2:
-            return [self.require(number) for number in numbers]
-        with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="keyrack-objects") as pool:
-            return list(pool.map(self.require, numbers))
+        return fetched(self.require, numbers)
 
     def numbers_behind(self, number: int) -> range:
         """The numbers that follow on this one. Raises Corrupted when one is missing before later ones."""

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from keyrack.core.errors import Corrupted
 from keyrack.core.events import Entry
 from keyrack.stores.objects.envelope import packed, unpacked
+from keyrack.stores.objects.pages import PageKind
 from keyrack.stores.protocols import Batch, Kind, Mark, Record, Reseal
 
 _TEXT = ("body",)
@@ -41,17 +42,14 @@ class Commit(NamedTuple):
 class Checkpoint(NamedTuple):
     """The state after the commit at `position`: see keyrack.stores.objects.state.State.
 
-    `about` says of each entry which of the records it is about; `starts` of each commit how many
-    entries stand before it; `peppers` are the last entry under each pepper.
+    `peppers` are the last entry under each pepper; `pages` are the names of the pages of each kind.
     """
 
     position: Position
     last: Entry | None
-    records: Sequence[Record]
     marks: Sequence[Mark]
     peppers: Sequence[Entry]
-    about: Sequence[int | None]
-    starts: Sequence[int]
+    pages: Mapping[PageKind, Sequence[str]]
 
 
 def write_commit(commit: Commit) -> dict[str, Any]:
@@ -88,11 +86,9 @@ def write_checkpoint(checkpoint: Checkpoint) -> dict[str, Any]:
         "number": checkpoint.position.number,
         "hash": checkpoint.position.hash,
         "last": [] if checkpoint.last is None else [packed(checkpoint.last, text=_TEXT)],
-        "records": [packed(record, text=_TEXT) for record in checkpoint.records],
         "marks": [packed(mark) for mark in checkpoint.marks],
         "peppers": [packed(entry, text=_TEXT) for entry in checkpoint.peppers],
-        "about": list(checkpoint.about),
-        "starts": list(checkpoint.starts),
+        "pages": {kind.value: list(checkpoint.pages[kind]) for kind in PageKind},
     }
 
 
@@ -102,11 +98,9 @@ def read_checkpoint(path: str, members: Mapping[str, Any]) -> Checkpoint:
         return Checkpoint(
             Position(members["number"], members["hash"]),
             next(iter([_entry(row) for row in members["last"]]), None),
-            [_record(row) for row in members["records"]],
             [_mark(row) for row in members["marks"]],
             [_entry(row) for row in members["peppers"]],
-            members["about"],
-            members["starts"],
+            {kind: members["pages"][kind] for kind in PageKind},
         )
     except (ValueError, KeyError, TypeError):
         raise Corrupted(path, "is no checkpoint") from None

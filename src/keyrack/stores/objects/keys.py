@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 
 from keyrack.core.errors import Unavailable
 from keyrack.core.events import Entry
@@ -12,9 +12,9 @@ from keyrack.core.peppers import Peppers
 from keyrack.stores.follower import steady
 from keyrack.stores.objects import checkpoints
 from keyrack.stores.objects.behind import Behind
-from keyrack.stores.objects.documents import Checkpoint, Commit
+from keyrack.stores.objects.documents import Commit
 from keyrack.stores.objects.log import LOOK_AROUND_SECONDS, ObjectLog
-from keyrack.stores.objects.state import Frozen, State
+from keyrack.stores.objects.state import State
 from keyrack.stores.objects.storage import Storage
 from keyrack.stores.protocols import (
     Batch,
@@ -65,11 +65,8 @@ class ObjectKeys:
 
         return len(self._commit(make).seals)
 
-    @contextmanager
-    def snapshot(self) -> Iterator[Snapshot]:
-        with self._log.now() as state:
-            frozen = Frozen(state)
-        yield frozen
+    def snapshot(self) -> AbstractContextManager[Snapshot]:
+        return self._log.frozen()
 
     def last(self) -> Entry | None:
         with self._log.now() as state:
@@ -118,12 +115,12 @@ class ObjectKeys:
 
     def project(self) -> int:
         """Write the documents of all keys and tenants anew; how many there are. Raises Unavailable."""
-        with self._log.now() as state:
-            records = state.records()
-        return self._behind.project(records)
+        with self._log.frozen() as frozen:
+            return self._behind.project(frozen.whole_records())
 
     def close(self) -> None:
         self._behind.close()
+        self._log.close()
         self._storage.close()
 
     def _commit(self, make: Make) -> Commit:
@@ -144,11 +141,7 @@ class ObjectKeys:
         """What comes behind a commit and can be made again at any time."""
         self._behind.note(commit.batch.records)
         if checkpoints.is_due(commit):
-            self._behind.checkpoint(self._checkpoint)
-
-    def _checkpoint(self) -> Checkpoint:
-        with self._log.now() as state:
-            return state.checkpoint()
+            self._behind.checkpoint(self._log.frozen)
 
     def _known(self, state: State, numbers: Sequence[int]) -> list[tuple[int, int, Entry | None]]:
         """Each entry's number, the number of its commit, and the entry where it is kept in memory."""

@@ -17,6 +17,7 @@ from keyrack.stores.follower import steady
 from keyrack.stores.objects.checkpoints import newest_state
 from keyrack.stores.objects.commits import Commits
 from keyrack.stores.objects.documents import Commit, Position
+from keyrack.stores.objects.frozen import Frozen
 from keyrack.stores.objects.paths import Place, path_of
 from keyrack.stores.objects.state import State
 from keyrack.stores.objects.storage import Found, Storage
@@ -54,10 +55,20 @@ class ObjectLog:
 
     @contextmanager
     def now(self) -> Iterator[State]:
-        """The state up to the end of the log. It stays as it is until `with` is left, so do no I/O."""
+        """The state up to the end of the log. It stays as it is until `with` is left, so do nothing slow."""
         self.catch_up()
         with self._lock:
             yield self._known()
+
+    @contextmanager
+    def frozen(self) -> Iterator[Frozen]:
+        """The state up to the end of the log, as it is at this instant, while commits go on."""
+        with self.now() as state:
+            frozen = Frozen(state, self._lock)
+        try:
+            yield frozen
+        finally:
+            frozen.release()
 
     @contextmanager
     def planning(self) -> Iterator[State]:
@@ -85,6 +96,12 @@ class ObjectLog:
             self._commits.open(number, found, known_only=False)
             for number, found in zip(numbers, objects, strict=True)
         ]
+
+    def close(self) -> None:
+        """Let go of the state."""
+        with self._lock:
+            if self._state is not None:
+                self._state.scratch.close()
 
     def _is_planning_here(self) -> bool:
         """Whether this thread is inside a plan: nobody else gets the lock then, and nothing may change."""

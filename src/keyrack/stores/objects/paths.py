@@ -13,6 +13,7 @@ class Place(StrEnum):
 
     LOG = "log/{:020d}.json"
     CHECKPOINT = "checkpoint/{:020d}.json"
+    PAGE = "page/{}.json"
     USAGE = "usage/{}.json"
     DENIALS = "denials/{}.json"
     PROBE = "probe/{}.json"

@@ -1,108 +1,99 @@
-"""What a log adds up to, in memory: the records as they are now, and where every entry stands.
+"""What a log adds up to: the records as they are now, and where every entry stands.
 
-Whoever holds one sees to it that it changes by whole commits and by one thread at a time.
+All of it lies in a scratch database, so memory does not grow with the store. Whoever holds a State sees to
+it that it changes by whole commits and is used by one thread at a time.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Iterator, Sequence
-from itertools import islice
+from collections.abc import Iterable, Mapping, Sequence
 
 from keyrack.core.events import Entry
 from keyrack.stores.objects.documents import START, Checkpoint, Commit, Position
-from keyrack.stores.protocols import Excerpt, Kind, Listing, Mark, Record
+from keyrack.stores.objects.pages import Page, PageKind, Row, read_page
+from keyrack.stores.objects.scratch import Scratch
+from keyrack.stores.objects.tables import INDEXES, TABLES
+from keyrack.stores.protocols import Excerpt, Kind, Listing, Mark, Record, Reseal
 
 RECENT = 2_000
 """How many entries are kept; older ones are read again from their commits."""
-
-About = tuple[str, str]
 
 
 class State:
     """The state after the commit at `position`. Implements keyrack.stores.protocols.View."""
 
-    def __init__(self) -> None:
-        self.position: Position = START
-        # In the order in which they were made, which a dict keeps when a value is replaced.
-        self._records: dict[About, Record] = {}
-        self._marks: dict[bytes, Mark] = {}
-        self._last: Entry | None = None
-        self._peppers: dict[str, Entry] = {}
-        self._about: list[About | None] = []
-        self._starts: list[int] = []
+    def __init__(self, scratch: Scratch, position: Position, last: Entry | None, peppers: Sequence[Entry]):
+        self.scratch = scratch
+        self.position = position
+        self._last = last
+        self._peppers = {entry.pepper: entry for entry in peppers}
         self._recent: dict[int, Entry] = {}
 
     @classmethod
-    def of(cls, checkpoint: Checkpoint) -> State:
-        """The state that a checkpoint holds."""
-        state = cls()
-        state.position = checkpoint.position
-        state._records = {(record.kind.value, record.id): record for record in checkpoint.records}
-        state._marks = {mark.token: mark for mark in checkpoint.marks}
-        state._last = checkpoint.last
-        state._peppers = {entry.pepper: entry for entry in checkpoint.peppers}
-        slots = list(state._records)
-        state._about = [None if index is None else slots[index] for index in checkpoint.about]
-        state._starts = list(checkpoint.starts)
-        return state
+    def empty(cls) -> State:
+        """The state before the first commit."""
+        return cls.of(Checkpoint(START, None, (), (), {}), {})
 
-    def checkpoint(self) -> Checkpoint:
-        """This state as a checkpoint, which later commits do not change."""
-        indexes = {slot: index for index, slot in enumerate(self._records)}
-        return Checkpoint(
-            self.position,
-            self._last,
-            self.records(),
-            list(self._marks.values()),
-            list(self._peppers.values()),
-            [None if about is None else indexes[about] for about in self._about],
-            list(self._starts),
-        )
+    @classmethod
+    def of(cls, checkpoint: Checkpoint, pages: Mapping[PageKind, Iterable[Page]]) -> State:
+        """The state that a checkpoint and its pages hold."""
+        scratch = Scratch(TABLES)
+        with scratch.changing():
+            for kind, names in checkpoint.pages.items():
+                _fill(scratch, kind, pages[kind])
+                at = checkpoint.position.number
+                written = ((kind, page, at, at, name) for page, name in enumerate(names))
+                scratch.fill("INSERT INTO pages VALUES (?, ?, ?, ?, ?)", written)
+            scratch.fill("INSERT INTO marks VALUES (?, ?, ?, ?)", checkpoint.marks)
+            for index in INDEXES:
+                scratch.run(index)
+        return cls(scratch, checkpoint.position, checkpoint.last, checkpoint.peppers)
 
     def apply(self, commit: Commit, position: Position) -> None:
-        """Take a commit in, which stands right behind this state."""
-        batch = commit.batch
-        self._starts.append(len(self._about))
-        subjects = {record.revision: (record.kind.value, record.id) for record in batch.records}
-        for record in batch.records:
-            self._records[record.kind.value, record.id] = record
-        for entry in batch.entries:
-            self._take(entry, subjects.get(entry.number))
-        self._marks.update((mark.token, mark) for mark in batch.marks)
-        for seal in commit.seals:
-            slot = (seal.kind.value, seal.id)
-            self._records[slot] = self._records[slot]._replace(pepper=seal.pepper, mac=seal.mac)
+        """Take a commit in, which stands right behind this state. All of it, or nothing."""
+        batch, number = commit.batch, commit.number
+        with self.scratch.changing():
+            slots = {record.revision: self._put(record, number) for record in batch.records}
+            for entry in batch.entries:
+                self.scratch.run(_INSERT_ENTRY, entry.number, slots.get(entry.number), number)
+                self._note_change(PageKind.ENTRIES, entry.number, number)
+            self.scratch.fill("INSERT OR REPLACE INTO marks VALUES (?, ?, ?, ?)", batch.marks)
+            for seal in commit.seals:
+                self._reseal(seal, number)
+        self._remember(batch.entries)
         self.position = position
 
     def last(self) -> Entry | None:
         return self._last
 
     def record(self, kind: Kind, record_id: str) -> Record | None:
-        return self._records.get((kind.value, record_id))
+        found = self.scratch.row("SELECT * FROM records WHERE id = ? AND kind = ?", record_id, kind)
+        return None if found is None else record_of(found)
 
     def named(self, tenant: str, name: str) -> Sequence[Record]:
-        keys = (record for record in self._records.values() if record.name == name)
-        return [record for record in keys if record.kind is Kind.KEY and record.tenant == tenant]
+        return self._records(_NAMED, tenant, name, Kind.KEY)
 
     def changed_since(self, number: int) -> Sequence[Record]:
-        return [record for record in self._records.values() if record.revision > number]
+        return self._records(_CHANGED_SINCE, number)
 
     def mark(self, token: bytes) -> Mark | None:
-        return self._marks.get(token)
+        found = self.scratch.row("SELECT * FROM marks WHERE token = ?", token)
+        return None if found is None else Mark(*found)
+
+    def marks(self) -> list[Mark]:
+        """All marks that were not forgotten."""
+        return [Mark(*row) for row in self.scratch.rows("SELECT * FROM marks")]
 
     def forget_marks(self, before: float) -> None:
         """Drop the marks made before that time."""
-        self._marks = {token: mark for token, mark in self._marks.items() if mark.at >= before}
-
-    def records(self) -> list[Record]:
-        """All records, in the order in which they were made."""
-        return list(self._records.values())
+        self.scratch.run("DELETE FROM marks WHERE at < ?", before)
 
     def listed(self, listing: Listing) -> Sequence[Record]:
         """The records of a listing."""
-        found = (record for record in self._records.values() if _is_listed(record, listing))
-        return list(islice(found, listing.most))
+        wanted = (listing.kind, listing.after, listing.owner, listing.most)
+        if listing.tenant is None:
+            return self._records(_LISTED, *wanted)
+        return self._records(_LISTED_OF_TENANT, *wanted, listing.tenant)
 
     def peppers_in_use(self) -> Sequence[Entry]:
         """The last entry under each pepper."""
@@ -110,13 +101,17 @@ class State:
 
     def numbers(self, excerpt: Excerpt) -> Sequence[int]:
         """The numbers of the entries of an excerpt."""
-        after = range(excerpt.after + 1, len(self._about) + 1)
-        return list(islice((one for one in after if self._matches(one, excerpt)), excerpt.most))
+        wanted = (excerpt.after, excerpt.tenant, excerpt.most)
+        if excerpt.subject is None:
+            rows = self.scratch.rows(_NUMBERS, *wanted)
+        else:
+            rows = self.scratch.rows(_NUMBERS_ABOUT, *wanted, excerpt.subject)
+        return [number for (number,) in rows]
 
     def subject(self, number: int) -> Record | None:
         """The record that an entry is about, as it is now."""
-        about = self._about[number - 1]
-        return None if about is None else self._records[about]
+        found = self.scratch.row(_SUBJECT, number)
+        return None if found is None else record_of(found)
 
     def recent(self, number: int) -> Entry | None:
         """An entry, if it is one of those that are kept."""
@@ -124,45 +119,88 @@ class State:
 
     def commit_of(self, number: int) -> int:
         """The number of the commit that holds an entry."""
-        return bisect_right(self._starts, number - 1)
+        return self.scratch.number("SELECT commit_number FROM entries WHERE number = ?", number)
 
-    def _take(self, entry: Entry, about: About | None) -> None:
-        self._about.append(about)
-        self._last = self._peppers[entry.pepper] = self._recent[entry.number] = entry
-        if len(self._recent) > RECENT:
-            del self._recent[next(iter(self._recent))]
+    def _records(self, query: str, *values: object) -> list[Record]:
+        return [record_of(row) for row in self.scratch.rows(query, *values)]
 
-    def _matches(self, number: int, excerpt: Excerpt) -> bool:
-        if excerpt.subject is None and excerpt.tenant is None:
-            return True
-        about = self._about[number - 1]
-        if about is None or excerpt.subject not in (None, about[1]):
-            return False
-        return excerpt.tenant in (None, self._records[about].tenant)
+    def _slot(self, kind: str, record_id: str) -> int:
+        """The slot of a record; 0 when there is none."""
+        found = self.scratch.row("SELECT slot FROM records WHERE id = ? AND kind = ?", record_id, kind)
+        return int(found[0]) if found else 0
+
+    def _put(self, record: Record, commit: int) -> int:
+        """Put a record in the place of the one before it, or behind all; its slot."""
+        slot = self._slot(record.kind, record.id)
+        if slot:
+            self.scratch.run(_UPDATE_RECORD, *record, slot)
+        else:
+            slot = self.scratch.number("SELECT coalesce(max(slot), 0) + 1 FROM records")
+            self.scratch.run(_INSERT_RECORD, slot, *record)
+        self._note_change(PageKind.RECORDS, slot, commit)
+        return slot
+
+    def _reseal(self, seal: Reseal, commit: int) -> None:
+        slot = self._slot(seal.kind, seal.id)
+        self.scratch.run("UPDATE records SET pepper = ?, mac = ? WHERE slot = ?", seal.pepper, seal.mac, slot)
+        self._note_change(PageKind.RECORDS, slot, commit)
+
+    def _note_change(self, kind: PageKind, number: int, commit: int) -> None:
+        self.scratch.run(_NOTE_CHANGE, kind, kind.page_of(number), commit)
+
+    def _remember(self, entries: Sequence[Entry]) -> None:
+        for entry in entries:
+            self._last = self._peppers[entry.pepper] = self._recent[entry.number] = entry
+        for number in list(self._recent)[: max(0, len(self._recent) - RECENT)]:
+            del self._recent[number]
 
 
-class Frozen:
-    """Everything at one instant. Implements keyrack.stores.protocols.Snapshot."""
+_NAMED = "SELECT * FROM records WHERE tenant = ? AND name = ? AND kind = ?"
+_CHANGED_SINCE = "SELECT * FROM records WHERE slot IN (SELECT slot FROM entries WHERE number > ?)"
+_SUBJECT = "SELECT * FROM records WHERE slot = (SELECT slot FROM entries WHERE number = ?)"
+_LISTED = """
+SELECT * FROM records WHERE kind = ?1 AND serial > ?2 AND (?3 IS NULL OR owner = ?3)
+ORDER BY serial LIMIT ?4
+"""
+_LISTED_OF_TENANT = """
+SELECT * FROM records WHERE tenant = ?5 AND kind = ?1 AND serial > ?2 AND (?3 IS NULL OR owner = ?3)
+ORDER BY serial LIMIT ?4
+"""
+_NUMBERS = """
+SELECT number FROM entries
+WHERE number > ?1 AND (?2 IS NULL OR (SELECT tenant FROM records WHERE slot = entries.slot) = ?2)
+ORDER BY number LIMIT ?3
+"""
+_NUMBERS_ABOUT = """
+SELECT number FROM entries WHERE slot IN (SELECT slot FROM records WHERE id = ?4)
+AND number > ?1 AND (?2 IS NULL OR (SELECT tenant FROM records WHERE slot = entries.slot) = ?2)
+ORDER BY number LIMIT ?3
+"""
+_INSERT_RECORD = "INSERT INTO records VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_UPDATE_RECORD = """
+UPDATE records SET (kind, id, revision, body, pepper, mac, tenant, name, owner, serial)
+= (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) WHERE slot = ?
+"""
+_INSERT_ENTRY = "INSERT INTO entries VALUES (?, ?, ?)"
+_NOTE_CHANGE = (
+    "INSERT INTO pages (kind, page, changed, written) VALUES (?, ?, ?, 0)"
+    " ON CONFLICT (kind, page) DO UPDATE SET changed = excluded.changed"
+)
 
-    def __init__(self, state: State):
-        self._last = state.last()
-        self._records = state.records()
 
-    def last(self) -> Entry | None:
-        return self._last
-
-    def count(self) -> int:
-        return len(self._records)
-
-    def records(self) -> Iterator[tuple[str, str, bytes, str, bytes]]:
-        for record in self._records:
-            yield record.kind, record.id, record.body, record.pepper, record.mac
+def record_of(row: Row) -> Record:
+    """The record in a row of its table."""
+    _, kind, *values = row
+    return Record(Kind(kind), *values)
 
 
-def _is_listed(record: Record, listing: Listing) -> bool:
-    return (
-        record.kind is listing.kind
-        and record.serial > listing.after
-        and listing.tenant in (None, record.tenant)
-        and listing.owner in (None, record.owner)
-    )
+def _fill(scratch: Scratch, kind: PageKind, pages: Iterable[Page]) -> None:
+    """Take the rows of pages in, numbered from 1."""
+    first = 1
+    for page in pages:
+        rows = read_page(kind, page)
+        scratch.fill(_INSERTS[kind], ((number, *row) for number, row in enumerate(rows, first)))
+        first += len(rows)
+
+
+_INSERTS = {PageKind.RECORDS: _INSERT_RECORD, PageKind.ENTRIES: _INSERT_ENTRY}
