@@ -14,6 +14,7 @@ from keyrack.core.peppers import SETTING, Peppers
 from keyrack.stores.balances_memory import MemoryBalances
 from keyrack.stores.clock import Dating
 from keyrack.stores.counters import Counters, open_counters
+from keyrack.stores.gateway_state import GatewayState
 from keyrack.stores.journal import Journal, MemoryJournal
 from keyrack.stores.memory import MemoryKeys
 from keyrack.stores.opened import Clock, Stores
@@ -46,6 +47,8 @@ def open_stores(
         undone.callback(keys.close)
         undone.callback(journal.close)
         counted = _counters(counters or default_counters(url, workers=1))
+        undone.callback(counted.close)
+        gateway = _gateway(url)
         undone.pop_all()
     return Stores(
         url=url,
@@ -55,6 +58,7 @@ def open_stores(
         peppers=given,
         clock=_clock(keys, clock),
         balances=MemoryBalances() if url == "memory:" else None,
+        gateway=gateway,
         fixed=is_static(url),
     )
 
@@ -138,6 +142,20 @@ def _keys_and_journal(url: str, peppers: Peppers, *, create: bool) -> tuple[Keys
         return opener(url, peppers, create)
     except ModuleNotFoundError:
         raise ConfigurationError(STORE, f"needs `pip install keyrack[{extra}]`.") from None
+
+
+def _gateway(url: str) -> GatewayState:
+    """What the processes of a gateway share beside; in this one alone where the store has no place for it."""
+    path = sqlite_path(url)
+    if path is not None:
+        from keyrack.stores.sql.gateway_state import open_sqlite_state
+
+        return open_sqlite_state(beside(path, "gateway"))
+    if url.startswith(("postgresql:", "postgres:")):
+        from keyrack.stores.sql.gateway_state import open_postgres_state
+
+        return open_postgres_state(url)
+    return GatewayState()
 
 
 def _open_sqlite(url: str, _: Peppers, create: bool) -> tuple[Keys, Journal]:

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, inspect, text
 
 from keyrack.core.errors import ConfigurationError
 
-HEAD = "0003"
+HEAD = "0004"
 """The revision of the newest script in `migrations`."""
 SCRIPTS = Path(__file__).parent / "migrations"
 VERSION_TABLE = "alembic_version"
