@@ -49,9 +49,18 @@ class Authority:
     request_id: str | None = None
     is_session: bool = False
     """Whether a session token was presented in the key's place: it reads, and changes nothing."""
+    path: str | None = None
+    """Of the request, where it came over HTTP."""
 
     @classmethod
-    def of(cls, allowed: Allowed, *, address: str | None = None, request_id: str | None = None) -> Authority:
+    def of(
+        cls,
+        allowed: Allowed,
+        *,
+        address: str | None = None,
+        request_id: str | None = None,
+        path: str | None = None,
+    ) -> Authority:
         """The authority of a key that was just proved."""
         key = allowed.key
         return cls(
@@ -64,6 +73,7 @@ class Authority:
             address=address,
             request_id=request_id,
             is_session=allowed.session is not None,
+            path=path,
         )
 
     @classmethod

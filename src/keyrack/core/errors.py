@@ -63,7 +63,7 @@ class SessionPresented(KeyrackError):
 
 
 class NotFound(KeyrackError):
-    """There is nothing of that id in the caller's reach."""
+    """There is nothing of that id in the caller's reach; `code` is `not_found` or a named one."""
 
     status, code, title = 404, "not_found", "Not found"
 
@@ -87,15 +87,17 @@ class PreconditionFailed(KeyrackError):
 
 
 class ValidationFailed(KeyrackError):
-    """A value is outside its rule. `details.fields` maps each field to its messages."""
+    """A value is outside its rule; `code` is `validation_error` or a named one such as `grace_out_of_range`.
+
+    `details.fields` maps each field to its messages.
+    """
 
     status, code, title = 422, "validation_error", "Validation error"
 
-    def __init__(self, fields: Mapping[str, Sequence[str]]):
+    def __init__(self, fields: Mapping[str, Sequence[str]], *, code: str | None = None):
         names = ", ".join(sorted(fields))
-        super().__init__(
-            f"Please correct: {names}.", details={"fields": {k: list(v) for k, v in fields.items()}}
-        )
+        details = {"fields": {name: list(messages) for name, messages in fields.items()}}
+        super().__init__(f"Please correct: {names}.", code=code, details=details)
 
 
 class PayloadTooLarge(KeyrackError):

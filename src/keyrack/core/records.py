@@ -157,7 +157,12 @@ def read_secret(body: bytes) -> SealedSecret:
 
 
 def write_time(value: datetime) -> str:
-    """RFC 3339 in UTC with `Z`, with a fraction only where there is one."""
+    """RFC 3339 in UTC with `Z`, with a fraction only where there is one.
+
+    Raises ValueError for a time without an offset.
+    """
+    if value.tzinfo is None:
+        raise ValueError("a time is written with its offset")
     return value.astimezone(UTC).isoformat().removesuffix("+00:00") + "Z"
 
 

@@ -111,15 +111,14 @@ def replace_compromised(versions: tuple[V, ...], new: V, *, now: datetime) -> tu
     return (*(_ended(version, VersionState.DESTROYED, now) for version in versions), new)
 
 
-def promote(versions: tuple[V, ...], now: datetime) -> tuple[V, ...]:
-    """End grace early: only the primary stays live."""
+def promote(versions: tuple[V, ...], now: datetime, *, destroy: bool = False) -> tuple[V, ...]:
+    """End grace early: only the primary stays live. With `destroy` nothing brings the others back."""
     if not rotating(versions, now):
         raise Conflict("No rotation is under way, so there is nothing to promote.", code="no_rotation")
     primary = live(versions, now)[-1]
+    state = VersionState.DESTROYED if destroy else VersionState.RETIRED
     return tuple(
-        _ended(version, VersionState.RETIRED, now)
-        if is_live(version, now) and version is not primary
-        else version
+        _ended(version, state, now) if is_live(version, now) and version is not primary else version
         for version in versions
     )
 

@@ -70,6 +70,8 @@ class UpstreamVersion:
     hint: str
     """The masked form."""
     not_after: datetime | None = None
+    has_unreadable_end: bool = False
+    """Whether what was stored as its end is no time; it counts as passed then."""
     unknown: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
 

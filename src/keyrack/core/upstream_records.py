@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
+from datetime import datetime
 from typing import Any
 
 from keyrack.core.model import VersionState
@@ -118,19 +119,34 @@ def _version(version: UpstreamVersion) -> dict[str, Any]:
         "created_at": write_time(version.created_at),
         "not_after": None if version.not_after is None else write_time(version.not_after),
         "hint": version.hint,
+        "unreadable_end": version.has_unreadable_end or None,
     }
     return {**version.unknown, **present(members)}
 
 
 def _read_version(record: dict[str, Any]) -> UpstreamVersion:
+    created_at, end = read_time(record.pop("created_at")), record.pop("not_after", None)
+    not_after = None if end is None else _read_end(end)
+    has_unreadable_end = end is not None and not_after is None
     return UpstreamVersion(
         number=record.pop("number"),
         state=VersionState(record.pop("state")),
-        created_at=read_time(record.pop("created_at")),
-        not_after=read_optional(record.pop("not_after", None)),
+        created_at=created_at,
+        # Passed as long as can be said: an end that nobody can read must not keep an old key alive.
+        not_after=created_at if has_unreadable_end else not_after,
         hint=record.pop("hint"),
+        has_unreadable_end=record.pop("unreadable_end", False) or has_unreadable_end,
         unknown=record,
     )
+
+
+def _read_end(text: object) -> datetime | None:
+    """The end of a version; None for what is no time, or one without an offset."""
+    try:
+        end = datetime.fromisoformat(text) if isinstance(text, str) else None
+    except ValueError:
+        return None
+    return None if end is None or end.tzinfo is None else end
 
 
 def _rollout(rollout: Rollout) -> dict[str, Any]:

@@ -63,7 +63,7 @@ def _engine(request: Request) -> Services:
 def _by(request: Request) -> Authority:
     state = request.state.key
     address = None if state.address is None else str(state.address)
-    return Authority.of(state.allowed, address=address, request_id=state.request_id)
+    return Authority.of(state.allowed, address=address, request_id=state.request_id, path=request.url.path)
 
 
 def _reader(request: Request) -> Authority:
