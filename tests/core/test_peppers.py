@@ -16,7 +16,7 @@ from keyrack.testing import PEPPERS
 
 TEXT = PEPPERS.partition(":")[2]
 OTHER = "zK4wPq2LmT8xVb9NcR6yHd1JgF3sQe5U"
-USES = {"digest", "index", "record", "log", "state", "marks"}
+USES = {"digest", "index", "record", "log", "state", "marks", "receipts"}
 
 
 def hkdf_sha256(material: bytes, info: bytes, length: int, salt: bytes = b"") -> bytes:

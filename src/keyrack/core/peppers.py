@@ -46,7 +46,7 @@ class Mac:
 class Pepper:
     """One pepper and the codes derived from it."""
 
-    __slots__ = ("check", "digest", "id", "index", "log", "marks", "record", "state")
+    __slots__ = ("check", "digest", "id", "index", "log", "marks", "receipts", "record", "state")
 
     def __init__(self, pepper_id: str, text: str):
         material = text.encode("ascii")
@@ -59,6 +59,7 @@ class Pepper:
         self.log: Final = Mac(_derive(material, "log"))
         self.state: Final = Mac(_derive(material, "state"))
         self.marks: Final = Mac(_derive(material, "idempotency"))
+        self.receipts: Final = Mac(_derive(material, "receipts"))
         self.check: Final = Mac(_derive(material, "check")).digest(b"")[:8].hex()
         """Tells, without telling the pepper, whether it is the one that a log was written under."""
 
