@@ -111,8 +111,8 @@ class HotPaths:
         if query and http.key_in_query(query):
             return http.failure(_KEY_IN_QUERY, request_id=request_id)
         access = _caller_access(self._arrivals.client_host(scope))
-        origin = (_OPERATIONS[scope["path"]], request_id)
-        decision = await self._verifier.verify(http.extract(headers), access, origin)
+        question = (http.extract(headers), access, (_OPERATIONS[scope["path"]], request_id))
+        decision = self._verifier.at_once(*question) or await self._verifier.verify(*question)
         if isinstance(decision, Allowed):
             return decision
         return refusal(decision, realm=self._realm, request_id=request_id, now=self._clock())
@@ -133,7 +133,7 @@ class HotPaths:
         return _dump({"data": answers})
 
     def _decide(self, asked: Asked, caller: Allowed, request_id: str) -> Awaitable[Decision]:
-        within = caller.key.tenant if missing(caller.scopes, ANY_TENANT) else None
+        within = None if _sees_all_tenants(caller.scopes) else caller.key.tenant
         return self._verifier.verify(
             asked.text or Reason.MISSING, asked.access, ("verify", request_id), within=within
         )
@@ -148,6 +148,11 @@ class HotPaths:
 @lru_cache(maxsize=4096)
 def _caller_access(host: str | None) -> Access:
     return Access((VERIFY_SCOPE,), address=read_address(host))
+
+
+@lru_cache(maxsize=1024)
+def _sees_all_tenants(scopes: tuple[str, ...]) -> bool:
+    return not missing(scopes, ANY_TENANT)
 
 
 def _dump(value: object) -> bytes:
