@@ -25,6 +25,7 @@ from keyrack.stores.urls import DEFAULT_URL
 from keyrack.verifier import DEFAULT_POLL
 
 PREFIX = "KEYRACK_"
+DEFAULT_UPSTREAM_TIMEOUT = 60.0
 MAX_WORKERS = 256
 MAX_REPLICA_KEYS = 1_000_000_000
 _SWITCH = {"on": True, "true": True, "1": True, "off": False, "false": False, "0": False}
@@ -56,6 +57,10 @@ class Settings:
     replica_max_keys: int | None = None
     """How many keys are held in memory at most; None means all."""
     trusted_proxies: tuple[Network, ...] = ()
+    upstream_networks: tuple[Network, ...] = ()
+    """Those that upstreams and webhooks of any tenant may be in, though they are not public."""
+    upstream_timeout: float = DEFAULT_UPSTREAM_TIMEOUT
+    """Seconds for which an upstream may say nothing."""
     policy: Policy = field(default_factory=Policy)
     """What the file that KEYRACK_POLICY names says."""
     key: str | None = field(default=None, repr=False)
@@ -176,6 +181,8 @@ _READERS: Mapping[str, Callable[[str], Any]] = {
     "poll": _seconds,
     "replica_max_keys": lambda text: _whole(text, 1, MAX_REPLICA_KEYS),
     "trusted_proxies": _networks,
+    "upstream_networks": _networks,
+    "upstream_timeout": _seconds,
     "policy": _policy,
     "key": _word,
     "host": _word,
