@@ -22,7 +22,8 @@ from keyrack.core.window import Window
 from keyrack.stores import counters_redis
 from keyrack.stores.charging import Placed, Spend
 from keyrack.stores.counters import Counters, MemoryCounters, open_counters
-from keyrack.stores.counters_redis import WAIT_SECONDS, RedisCounters
+from keyrack.stores.counters_redis import RedisCounters
+from keyrack.stores.redis_connection import WAIT_SECONDS
 
 NOW = 1_700_000_000.0
 LIMIT = Limit("shared", 500, 60)

@@ -13,20 +13,16 @@ from importlib.resources import files
 from itertools import chain
 from math import ceil
 
-from redis import Redis
-from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as NotConnected
 from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as TimedOut
-from redis.retry import Retry
 
-from keyrack.core.errors import ConfigurationError, Unavailable
+from keyrack.core.errors import Unavailable
 from keyrack.core.model import Rate
 from keyrack.core.window import LATE_TICKS, TICKS, grain_ticks, ticks, window_ticks
 from keyrack.stores.charging import Reach, Spend, Taken, answered, require_costs
+from keyrack.stores.redis_connection import connect
 
-WAIT_SECONDS = 0.25
-"""How long a call waits for a connection, and for an answer."""
 REST_SECONDS = 0.5
 """How long calls fail at once after one that got no answer, so that they do not all wait for their own."""
 PREFIX = "keyrack:1:"
@@ -51,7 +47,7 @@ class RedisCounters:
     reach: Reach = "everywhere"
 
     def __init__(self, url: str):
-        self._redis = _client(url)
+        self._redis = connect(url, "KEYRACK_COUNTERS")
         self._script = self._redis.register_script(_SCRIPT)
         self._rests_until = 0.0
 
@@ -84,20 +80,6 @@ class RedisCounters:
         except RedisError as error:
             raise Unavailable("The counters cannot be read or written.") from error
         return rows
-
-
-def _client(url: str) -> Redis:
-    try:
-        return Redis.from_url(
-            url,
-            protocol=2,  # saves a turn on the network when a connection is made
-            socket_connect_timeout=WAIT_SECONDS,
-            socket_timeout=WAIT_SECONDS,
-            # A second try might count twice, and waits twice.
-            retry=Retry(NoBackoff(), 0),
-        )
-    except ValueError:
-        raise ConfigurationError("KEYRACK_COUNTERS", "is no url of a Redis server.") from None
 
 
 def _numbers(spend: Spend) -> tuple[int, ...]:

@@ -133,8 +133,8 @@ class SqlBalances:
         self._reading = translated(reading)
         self._writing = translated(writing)
         self.blocks = blocks
-        self._make = insert(balances).on_conflict_do_nothing()
-        self._keep = insert(reservations).on_conflict_do_nothing()
+        self._make = insert(balances).on_conflict_do_nothing().returning(balances.c.serial)
+        self._keep = insert(reservations).on_conflict_do_nothing().returning(reservations.c.id)
 
     def reserve(self, order: Order, now: float) -> Reserved:
         with self._writing() as connection:
@@ -250,7 +250,7 @@ class SqlBalances:
             "at_lapse": order.at_lapse.value,
             "reporter": order.reporter,
         }
-        return connection.execute(self._keep, row).rowcount == 1
+        return connection.execute(self._keep, row).one_or_none() is not None
 
     def _begin(
         self,
@@ -264,7 +264,7 @@ class SqlBalances:
         made = crediting.amended(None, account, amendment, tiers, now)
         if made is None:
             return None
-        if connection.execute(self._make, _named(account) | _written(made)).rowcount == 1:
+        if connection.execute(self._make, _named(account) | _written(made)).one_or_none():
             return made.balance
         before = _standing(connection, account)
         # What was made may be removed again by now; then the last word is that there is none.
