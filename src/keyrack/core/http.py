@@ -9,7 +9,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, quote
 
 from keyrack.core.errors import KeyrackError, Unavailable
 from keyrack.core.model import Denied, Reason
@@ -22,6 +22,7 @@ KEY_IN_QUERY = "Send the key in a header: query strings end up in logs and histo
 
 _KEY_IN_PLAIN_QUERY = re.compile(rf"(?:\A|&)(?:{'|'.join(sorted(QUERY_NAMES))})(?:=|&|\Z)".encode())
 """The same where nothing is escaped: most queries, and read for each request."""
+_NOT_PLAIN = re.compile(r"%|[^ -~]|\A | \Z")
 
 Presented = str | Reason
 """The text of the one credential in a request, or why there is not exactly one."""
@@ -129,6 +130,14 @@ def key_in_query(query: bytes) -> bool:
         return (b"key" in lowered or b"token" in lowered) and _KEY_IN_PLAIN_QUERY.search(lowered) is not None
     pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True)
     return any(name.lower() in QUERY_NAMES for name, _ in pairs)
+
+
+def header_safe(text: str) -> str:
+    """A name as a header can hold it, so that no two names look alike there.
+
+    Percent-encoded (UTF-8) are `%`, what is beyond visible ASCII, and a blank at either end.
+    """
+    return _NOT_PLAIN.sub(lambda found: quote(found[0], safe=""), text)
 
 
 def _bearer(text: str) -> Presented:
