@@ -14,11 +14,12 @@ from anyio.from_thread import BlockingPortal
 from engine_bed import FOREIGN, STATIC, other
 from remote_bed import Remote, RemoteBed
 
-from keyrack import Access, Allowed, ConfigurationError, Denied, Limit, Policy, Reason, Verifier
+from keyrack import Access, Allowed, ConfigurationError, Denied, Limit, Policy, Reason, Unavailable, Verifier
 from keyrack.admin.founding import import_static, static_callers
 from keyrack.core.credential import write
 from keyrack.remote import known as knowledge
 from keyrack.remote.proving import MAX_UNKNOWN_CALLS
+from keyrack.stores.clock import StoreClock
 
 VERIFY, PROVE, USAGE = "/v1/verify", "/v1/prove", "/v1/usage"
 MINUTE = {"name": "minute", "limit": 3, "window_seconds": 60}
@@ -353,10 +354,25 @@ def test_a_key_expires_by_the_clock_of_the_server(bed: RemoteBed, remote: Remote
 def test_a_clock_that_is_off_is_corrected(bed: RemoteBed) -> None:
     text = bed.mint("a:b", expires_at=bed.house.at(60))["secret"]
     remote = bed.remote()
-    remote.verifier.following._system_clock = lambda: bed.house.clock.now + 3600
-    remote.follow()
+    remote.verifier.following._clock = StoreClock(lambda: bed.house.clock.now + 299)
+    assert remote.follow()
     assert remote.verdict(text, "a:b") == "ok"
     assert abs(remote.verifier.clock() - bed.house.clock.now) < 0.01
+
+
+@pytest.mark.parametrize("off", [-301, 301])
+def test_a_clock_that_is_more_than_five_minutes_off_confirms_nothing(bed: RemoteBed, off: int) -> None:
+    """Nobody can tell which of the two is wrong, so it is not ready."""
+    remote, text = bed.remote(max_stale=30), bed.mint("a:b")["secret"]
+    assert remote.verdict(text, "a:b") == "ok"
+    following = remote.verifier.following
+    following._clock = StoreClock(lambda: bed.house.clock.now + off)
+    before = following.confirmed_at
+    assert not remote.follow()
+    assert following.confirmed_at == before
+    assert "clock" in str(remote.verifier.trouble)
+    with pytest.raises(Unavailable, match="clock"):
+        following.start()
 
 
 def test_only_what_needs_the_server_waits_for_it(bed: RemoteBed, remote: Remote) -> None:

@@ -20,6 +20,7 @@ from keyrack.core.errors import ConfigurationError, KeyrackError
 from keyrack.core.model import Reason
 from keyrack.core.records import read_time
 from keyrack.remote.known import Known
+from keyrack.stores.clock import StoreClock
 from keyrack.stores.follower import DEFAULT_MAX_STALE, FOREVER, NEVER, steady
 from keyrack.stores.opened import Clock
 
@@ -27,7 +28,6 @@ WAIT_SECONDS = 5.0
 """How long a question waits at the server for news; also how long a closed follower may linger."""
 RETRY_SECONDS = 0.5
 FAULT_SECONDS = 1.0
-CLOCK_TOLERANCE_SECONDS = 2.0
 KEY = "KEYRACK_KEY"
 
 log = logging.getLogger("keyrack.remote")
@@ -40,10 +40,9 @@ class Following:
         self._client = client
         self._known = known
         self._max_stale_here = FOREVER if max_stale is None else max_stale
-        self._system_clock = clock
+        self._clock = StoreClock(clock)
         self._after: int | None = None
         self._hash: str | None = None
-        self._offset = 0.0
         self._doubt: Reason | None = None
         self._telling = Telling("the server is not followed")
         self._ending = threading.Event()
@@ -95,7 +94,7 @@ class Following:
 
     def now(self) -> float:
         """Unix seconds by the server's clock, as far as ours is not close to it anyway."""
-        return self._system_clock() + self._offset
+        return self._clock()
 
     def follow(self, *, wait: float = 0) -> bool:
         """Ask for news once; True when all is well. Trouble is kept, not raised."""
@@ -137,7 +136,7 @@ class Following:
         self._telling.tell(self.trouble)
 
     def _hear(self, *, wait: float) -> None:
-        sent = steady()
+        sent, asked_at = steady(), self._clock.system()
         page = self._client.feed(after=self._after, hash=self._hash, wait=wait, node=self.node)
         if page["reset"]:
             log.warning("the server's log is another one; what was proved is asked for again")
@@ -145,13 +144,13 @@ class Following:
         else:
             self._known.apply(page["data"])
         self._after, self._hash = page["number"], page["hash"]
-        self._take(page)
+        self._take(page, asked_at + page["waited_seconds"])
         # A page that was cut confirms nothing yet: the rest of what changed is to follow.
         if page["number"] >= page["head"]:
             self.confirmed_at = sent + page["waited_seconds"] - page["age_seconds"]
 
-    def _take(self, page: Mapping[str, Any]) -> None:
+    def _take(self, page: Mapping[str, Any], asked_at: float) -> None:
+        """What holds for all that is known. Raises Unavailable where the two clocks are too far apart."""
         self.max_stale = min(self._max_stale_here, page["max_stale_seconds"])
         self.foreign = page["foreign"]
-        offset = read_time(page["now"]).timestamp() - self._system_clock()
-        self._offset = offset if abs(offset) > CLOCK_TOLERANCE_SECONDS else 0.0
+        self._clock.compare(read_time(page["now"]).timestamp(), asked_at=asked_at)
