@@ -89,6 +89,8 @@ class Rollout:
     """The share that prefers the new version; None while nobody stated one."""
     stepped_at: datetime | None = None
     """When the share was last changed."""
+    held_at: datetime | None = None
+    """When the old version was preferred again since the new one was refused from the first; once at most."""
 
 
 @dataclass(frozen=True, slots=True)

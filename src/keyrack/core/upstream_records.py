@@ -155,7 +155,7 @@ def _rollout(rollout: Rollout) -> dict[str, Any]:
         "plan": rollout.plan,
         "policy": rollout.policy,
         "percent": rollout.percent,
-        **times(rollout, "started_at", "stepped_at"),
+        **times(rollout, "started_at", "stepped_at", "held_at"),
     }
     return present(members)
 
@@ -170,6 +170,7 @@ def _read_rollout(record: Mapping[str, Any] | None) -> Rollout | None:
         policy=SendPolicy(record["policy"]) if "policy" in record else None,
         percent=record.get("percent"),
         stepped_at=read_optional(record.get("stepped_at")),
+        held_at=read_optional(record.get("held_at")),
     )
 
 
