@@ -47,9 +47,13 @@ class Upstreams:
         self._spread = spread or (lambda number, wait: None)
 
     def create(self, given: Given, *, by: Authority, tenant: str | None = None) -> Upstream:
-        """Make a group. Raises ValidationFailed, NotHeld, NotFound, Conflict (`group_exists`)."""
+        """Make a group. Raises ValidationFailed, NotHeld, NotFound, Conflict (`group_exists`).
+
+        A store that cannot keep credits refuses it (`unsupported_store`).
+        """
         wanted = reach.tenant_for(by, tenant, needs=MANAGE)
         require_changeable(self._stores)
+        require_credits(self._stores)
         wish = validated(given)
 
         def change(draft: Draft) -> Upstream:
@@ -246,6 +250,15 @@ class Upstreams:
         upstream = self._stores.ledger.commit(change, urgent=urgent)
         self._spread(upstream.revision, False)
         return upstream
+
+
+def require_credits(stores: Stores) -> None:
+    """Refuse a group where no credits can be kept. Raises Conflict (`unsupported_store`)."""
+    if stores.balances is None:
+        raise Conflict(
+            "This store keeps no credits: they need guarded updates, as in SQLite, PostgreSQL or Redis.",
+            code="unsupported_store",
+        )
 
 
 def _created(edit: Edit, tenant: str, given: Given, wish: UpstreamWish) -> Upstream:

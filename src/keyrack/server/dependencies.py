@@ -12,6 +12,9 @@ from pydantic import Field
 
 from keyrack.core.authority import Authority, needed_to_read, needed_to_rotate
 from keyrack.core.model import Access, Key
+from keyrack.gateway.apis import Apis
+from keyrack.gateway.tally import Tally
+from keyrack.gateway.upstreams import Upstreams
 from keyrack.issuer import Issuer
 from keyrack.network_blocks import NetworkBlocks
 from keyrack.presenting import key_json, uses_if_readable
@@ -41,17 +44,21 @@ class Services:
     tenants: Tenants
     sessions: Sessions
     network_blocks: NetworkBlocks
+    upstreams: Upstreams
+    apis: Apis
+    tally: Tally
 
     def present(self, keys: Sequence[Key]) -> list[dict[str, Any]]:
         """Keys as JSON values, with the use of each version as far as it is flushed."""
         uses = self.stores.journal.uses([key.id for key in keys])
-        return [key_json(key, uses, self._now()) for key in keys]
+        return [key_json(key, uses, self.now()) for key in keys]
 
     def present_change(self, key: Key) -> dict[str, Any]:
         """A key that was changed just now: that is said even while its use cannot be read."""
-        return key_json(key, uses_if_readable(self.stores.journal, [key.id]), self._now())
+        return key_json(key, uses_if_readable(self.stores.journal, [key.id]), self.now())
 
-    def _now(self) -> datetime:
+    def now(self) -> datetime:
+        """The store's time."""
         return datetime.fromtimestamp(self.stores.clock(), UTC)
 
 

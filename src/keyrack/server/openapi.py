@@ -39,7 +39,7 @@ _HEADERS = {
     "401": {"WWW-Authenticate": {"schema": {"type": "string"}}},
     "429": {"Retry-After": {"description": "Seconds", "schema": {"type": "integer"}}},
 }
-_TAGGED = frozenset({"KeyView", "MintedView", "TenantView"})
+_TAGGED = frozenset({"KeyView", "MintedView", "TenantView", "GroupView", "RotationView", "ApiView"})
 _ETAG = {"ETag": {"description": "The revision", "schema": {"type": "string", "pattern": '^"[0-9]+"$'}}}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from keyrack.admin import exporting
 from keyrack.core.model import Access
+from keyrack.gateway.reach import MANAGE, READ
 from keyrack.guards import LATER, OPEN, Row
 from keyrack.network_blocks import MANAGE_BLOCKS
 
@@ -12,6 +13,7 @@ _MANAGE = Access(("keys:manage",))
 _VERIFY = Access((VERIFY_SCOPE,))
 _TENANTS, _AUDIT = Access(("tenants:manage",)), Access(("audit:read",))
 _BLOCKS = Access((MANAGE_BLOCKS,))
+_UPSTREAMS, _SEE_UPSTREAMS = Access((MANAGE,)), Access((READ,))
 
 ROWS: tuple[Row, ...] = (
     Row("GET", "/livez", OPEN),
@@ -43,6 +45,24 @@ ROWS: tuple[Row, ...] = (
     Row("POST", "/v1/network-blocks", _BLOCKS),
     Row("GET", "/v1/network-blocks", _BLOCKS),
     Row("DELETE", "/v1/network-blocks/{block_id}", _BLOCKS),
+    Row("POST", "/v1/credits", _UPSTREAMS),
+    Row("GET", "/v1/credits", _SEE_UPSTREAMS),
+    Row("GET", "/v1/credits/{group}", _SEE_UPSTREAMS),
+    Row("PUT", "/v1/credits/{group}", _UPSTREAMS),
+    Row("DELETE", "/v1/credits/{group}", _UPSTREAMS),
+    Row("GET", "/v1/credits/{group}/versions", _SEE_UPSTREAMS),
+    Row("GET", "/v1/credits/{group}/history", _SEE_UPSTREAMS),
+    Row("POST", "/v1/credits/{group}/rotation", _UPSTREAMS),
+    Row("GET", "/v1/credits/{group}/rotation", _SEE_UPSTREAMS),
+    Row("PATCH", "/v1/credits/{group}/rotation", _UPSTREAMS),
+    Row("POST", "/v1/credits/{group}/rotation/promote", _UPSTREAMS),
+    Row("POST", "/v1/credits/{group}/rotation/abort", _UPSTREAMS),
+    Row("POST", "/v1/credits/{group}/rotation/undo", _UPSTREAMS),
+    Row("POST", "/v1/apis", _UPSTREAMS),
+    Row("GET", "/v1/apis", _SEE_UPSTREAMS),
+    Row("GET", "/v1/apis/{api_name}/{api_version}", _SEE_UPSTREAMS),
+    Row("PUT", "/v1/apis/{api_name}/{api_version}", _UPSTREAMS),
+    Row("DELETE", "/v1/apis/{api_name}/{api_version}", _UPSTREAMS),
     Row("GET", "/v1/events", _AUDIT),
     Row("GET", "/v1/denials", _AUDIT),
     Row("GET", "/v1/me", LATER),
