@@ -106,6 +106,18 @@ def test_each_version_has_its_own_use_and_one_past_its_end_counts_as_retired() -
     assert (new["state"], new["last_used_at"], new["uses"]) == ("live", "2030-01-31T11:59:58Z", 5)
 
 
+@pytest.mark.spec("UG-26")
+def test_a_version_shows_where_it_was_used_from_within_thirty_days_the_last_first() -> None:
+    at = NOW.timestamp()
+    seen = {"192.0.2.1": at - 60, "2001:db8::/64": at - 5, "192.0.2.9": at - 30 * 24 * 3600}
+    used = Use(KEY.id, 2, 5, at - 60, at, seen)
+    [shown] = key_json(replace(KEY, versions=(secret(2),)), {(KEY.id, 2): used}, NOW)["versions"]
+    assert shown["addresses"] == [
+        {"address": "2001:db8::/64", "last_used_at": "2030-01-31T11:59:55Z"},
+        {"address": "192.0.2.1", "last_used_at": "2030-01-31T11:59:00Z"},
+    ]
+
+
 def test_a_tenant_shows_every_member() -> None:
     tenant = Tenant("acme", "Acme", NOW, suspended=("ingest",), ends_at=NOW + HOUR, revision=3)
     assert tenant_json(tenant) == {

@@ -10,10 +10,11 @@ import pytest
 from engine_bed import OPERATOR, POLICY, Bed, opened, other
 
 from keyrack import Access, Allowed, Denied, Policy, Reason, Verifier
+from keyrack.core.addresses import neighbourhood
 from keyrack.core.checks import Charge
 from keyrack.core.errors import Unavailable
 from keyrack.core.model import Limit, Rate
-from keyrack.spending import Spender, neighbourhood
+from keyrack.spending import Spender
 from keyrack.stores.counters import MemoryCounters, Spend, Taken
 
 

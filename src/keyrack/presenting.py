@@ -15,7 +15,7 @@ from keyrack.core.http import ANSWERS
 from keyrack.core.model import Block, Key, Limit, Secret, Status, Tenant, VersionState
 from keyrack.core.records import write_time
 from keyrack.core.rotation import is_live, rotating
-from keyrack.stores.journal import Journal, Refusal, Use
+from keyrack.stores.journal import ADDRESSES_KEPT_SECONDS, Journal, Refusal, Use, latest
 
 Uses = Mapping[tuple[str, int], Use]
 """What a Journal knows of the use of keys, by id and version."""
@@ -155,7 +155,14 @@ def _version(version: Secret, use: Use | None, now: datetime) -> dict[str, Any]:
         "not_after": _time(version.not_after),
         "last_used_at": None if use is None else _seconds(use.last_at),
         "uses": 0 if use is None else use.uses,
+        "addresses": [] if use is None else _addresses(use, now),
     }
+
+
+def _addresses(use: Use, now: datetime) -> list[dict[str, str]]:
+    """Where a version was used from within 30 days, the last one first."""
+    recent = latest(use.seen, now.timestamp() - ADDRESSES_KEPT_SECONDS)
+    return [{"address": address, "last_used_at": _seconds(at)} for address, at in recent.items()]
 
 
 def _limits(limits: Iterable[Limit]) -> list[dict[str, Any]]:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from ipaddress import IPv6Network
 
+from keyrack.core.addresses import neighbourhood
 from keyrack.core.checks import Charge
 from keyrack.core.errors import Unavailable
 from keyrack.core.model import Access, Address, Allowed, Decision, Denied, Limit, Rate, Reason
@@ -139,10 +139,3 @@ class Failures:
 
 def _later(times: dict[str, float], now: float) -> dict[str, float]:
     return {bucket: until for bucket, until in times.items() if until > now}
-
-
-def neighbourhood(address: Address | None) -> str:
-    """Whom failures are counted for: an IPv4 address, or the /64 of an IPv6 one."""
-    if address is None or address.version == 4:
-        return str(address)
-    return str(IPv6Network((address, 64), strict=False))

@@ -344,6 +344,24 @@ def test_what_passes_here_is_reported_and_nothing_twice(bed: RemoteBed, remote: 
     assert remote.asked(USAGE) == 2
 
 
+@pytest.mark.spec("UG-26")
+def test_where_keys_are_used_from_is_reported_in_parts_that_a_body_holds(
+    bed: RemoteBed, remote: Remote
+) -> None:
+    keys = [bed.mint("a:b") for _ in range(30)]
+    for key in keys:
+        for number in range(20):
+            address = ip_address(f"2001:db8:aaaa:bb{number:02}:cccc:dddd:eeee:ffff")
+            assert remote.verdict(key["secret"], "a:b", address=address) == "ok"
+    remote.report()
+    assert remote.asked(USAGE) == 2
+    for key in keys:
+        [version] = bed.house.root("GET", f"/v1/keys/{key['id']}").json()["versions"]
+        assert version["uses"] == 20
+        shown = {one["address"] for one in version["addresses"]}
+        assert shown == {f"2001:db8:aaaa:bb{number:02}::/64" for number in range(20)}
+
+
 def test_a_key_expires_by_the_clock_of_the_server(bed: RemoteBed, remote: Remote) -> None:
     text = bed.mint("a:b", expires_at=bed.house.at(60))["secret"]
     assert remote.verdict(text, "a:b") == "ok"

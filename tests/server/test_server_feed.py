@@ -175,12 +175,19 @@ def test_a_secret_that_ended_long_ago_is_told_from_an_unknown_one_no_more(house:
 def test_use_elsewhere_is_added_to_that_of_ones_own_keys(house: House) -> None:
     house.root("POST", "/v1/tenants", {"id": "acme"})
     key, theirs = house.root.mint("a:b"), house.root.mint("a:b", tenant="acme")
-    use = {"version": 1, "uses": 3, "first_seconds_ago": 20, "last_seconds_ago": 10}
+    seen = [
+        {"address": "192.0.2.7", "last_seconds_ago": 10},
+        {"address": "2001:db8::/64", "last_seconds_ago": 20},
+    ]
+    use = {"version": 1, "uses": 3, "first_seconds_ago": 20, "last_seconds_ago": 10, "addresses": seen}
     report = {"uses": [{"key_id": one, **use} for one in (key["id"], theirs["id"], "A" * 12)]}
     report["uses"].append({**report["uses"][0], "version": 9})
     assert house.holder("keys:verify")("POST", "/v1/usage", report).json() == {"noted": 1}
     (version,) = house.root("GET", f"/v1/keys/{key['id']}").json()["versions"]
+    assert [one["address"] for one in version["addresses"]] == ["192.0.2.7", "2001:db8::/64"]
     assert (version["uses"], version["last_used_at"]) == (3, house.at(-10).split(".")[0].rstrip("Z") + "Z")
+    report["uses"][0]["addresses"] = [{"address": "everywhere", "last_seconds_ago": 1}]
+    assert problem(house.root("POST", "/v1/usage", report)) == (422, "validation_error")
 
 
 @pytest.mark.parametrize(

@@ -131,3 +131,27 @@ def test_whoever_comes_late_with_a_retired_secret_is_told_so_and_recognised_for_
     assert codes(house, key["secret"]) == ["secret_retired"]
     passes(house, 1)
     assert codes(house, key["secret"]) == ["invalid_credentials"]
+
+
+@pytest.mark.spec("UG-26")
+def test_the_key_shows_who_uses_which_of_its_secrets_and_from_where(house: House) -> None:
+    key = house.root.mint("a:b")
+    fresh = rotated(house.root, key["id"]).json()["secret"]
+    for peer in ("192.0.2.1", "192.0.2.2", "192.0.2.1"):
+        assert house.caller(key["secret"], peer=peer)("GET", "/v1/me").status_code == 200
+        passes(house, 10)
+    for ip in ("2001:db8:1:2::1", "2001:db8:1:2::99"):
+        house.root.verify(fresh, ip=ip)
+    house.flush()
+    old, new = house.root("GET", f"/v1/keys/{key['id']}/rotation").json()["versions"]
+    assert (old["uses"], old["last_used_at"]) == (3, house.at(-10))
+    assert old["addresses"] == [
+        {"address": "192.0.2.1", "last_used_at": house.at(-10)},
+        {"address": "192.0.2.2", "last_used_at": house.at(-20)},
+    ]
+    assert new["addresses"] == [{"address": "2001:db8:1:2::/64", "last_used_at": house.at(0)}]
+    passes(house, 30 * DAY)
+    assert [one["addresses"] for one in house.root("GET", f"/v1/keys/{key['id']}").json()["versions"]] == [
+        [],
+        [],
+    ]

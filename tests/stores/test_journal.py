@@ -14,7 +14,7 @@ from keyrack import open_stores
 from keyrack.core.model import Reason
 from keyrack.stores import journal as journal_module
 from keyrack.stores.follower import steady
-from keyrack.stores.journal import Journal, Node, Refusal, Use
+from keyrack.stores.journal import ADDRESSES_KEPT, ADDRESSES_KEPT_SECONDS, Journal, Node, Refusal, Use
 from keyrack.stores.sql import journal as sql_module
 from keyrack.testing import PEPPERS
 from keyrack.testing.samples import at_once
@@ -55,6 +55,47 @@ def test_uses_of_a_version_add_up_for_everybody(open_journal: OpenJournal) -> No
     assert found["b", 1].uses == 4_000_000_000
     assert set(found) == {("a", 1), ("a", 2), ("b", 1)}
     assert journal.uses([]) == {}
+
+
+@pytest.mark.spec("UG-26")
+def test_the_last_addresses_of_a_version_are_kept_with_when_they_were_seen_last(
+    open_journal: OpenJournal,
+) -> None:
+    journal, other = open_journal(), open_journal()
+    journal.write([Use("a", 1, 2, 1.0, 9.0, {"192.0.2.1": 9.0, "2001:db8::/64": 3.0})], [])
+    other.write(
+        [Use("a", 1, 1, 5.0, 5.0, {"192.0.2.1": 5.0, "192.0.2.2": 5.0}), Use("a", 2, 1, 1.0, 1.0)], []
+    )
+    found = journal.uses(["a"])
+    assert found["a", 1].seen == {"192.0.2.1": 9.0, "192.0.2.2": 5.0, "2001:db8::/64": 3.0}
+    assert found["a", 2].seen == {}
+    many = {f"198.51.100.{number}": 10.0 + number for number in range(ADDRESSES_KEPT)}
+    for address, at in many.items():
+        journal.write([Use("a", 1, 1, at, at, {address: at})], [])
+    assert other.uses(["a"])["a", 1].seen == many
+
+
+def test_the_addresses_of_more_keys_than_a_query_names_are_kept(open_journal: OpenJournal) -> None:
+    journal = open_journal()
+    used = [Use(f"k{number}", 1, 1, 1.0, 1.0, {f"10.0.{number // 250}.1": 1.0}) for number in range(1200)]
+    journal.write(used, [])
+    journal.write(used, [])
+    found = journal.uses([use.key_id for use in used])
+    assert {slot: use.seen for slot, use in found.items()} == {(use.key_id, 1): use.seen for use in used}
+
+
+@pytest.mark.spec("UG-26")
+@pytest.mark.parametrize("open_journal", ["sqlite", "postgresql"], indirect=True)
+def test_an_address_is_let_go_thirty_days_after_it_was_seen(open_journal: OpenJournal) -> None:
+    journal, month = open_journal(), float(ADDRESSES_KEPT_SECONDS)
+    journal.write([Use("a", 1, 2, 1.0, 2.0, {"192.0.2.1": 1.0, "192.0.2.2": 2.0})], [])
+    journal.write([Use("b", 1, 1, 1.0, 1.0, {"192.0.2.3": 1.0})], [])
+    journal.write([Use("a", 1, 1, month + 1, month + 1, {"192.0.2.4": month + 1})], [])
+    found = journal.uses(["a", "b"])
+    assert found["a", 1].seen == {"192.0.2.2": 2.0, "192.0.2.4": month + 1}
+    assert found["b", 1].seen == {}
+    journal.write([Use("b", 1, 1, month + 9, month + 9, {"192.0.2.3": 3.0})], [])
+    assert journal.uses(["b"])["b", 1].seen == {}
 
 
 def test_refusals_come_in_order_in_pages_and_by_tenant(open_journal: OpenJournal) -> None:

@@ -11,7 +11,7 @@ import pytest
 from keyrack import Access, Allowed, Authority, Denied, Reason, Unavailable, Wish
 from keyrack.core.model import Address
 from keyrack.stores import journal as journal_module
-from keyrack.stores.journal import NOWHERE, MemoryJournal, Notebook, Refusal, Use, roll_up
+from keyrack.stores.journal import ADDRESSES_KEPT, NOWHERE, MemoryJournal, Notebook, Refusal, Use, roll_up
 from keyrack.testing import open_memory
 
 HERE, THERE = ip_address("192.0.2.1"), ip_address("192.0.2.2")
@@ -56,7 +56,9 @@ def test_what_could_not_be_written_is_written_later_and_counted_once(allowed: Al
     journal.fails = False
     book.flush(journal)
     book.flush(journal)
-    assert journal.uses([slot[0]])[slot] == Use(*slot, uses=3, first_at=1.0, last_at=3.0)
+    assert journal.uses([slot[0]])[slot] == Use(
+        *slot, uses=3, first_at=1.0, last_at=3.0, seen={"192.0.2.1": 3.0}
+    )
     assert sum(refusal.times for _, refusal in journal.refusals(after=0, most=9, tenant=None)) == 3
     assert dict(book.totals) == {"allowed": 3, "unknown": 3}
 
@@ -76,6 +78,29 @@ def test_a_journal_that_is_gone_for_long_fills_no_memory(
     book.flush(journal)
     assert len(journal.refusals(after=0, most=1000, tenant=None)) == 10
     assert book.totals["unknown"] == 50
+
+
+@pytest.mark.spec("UG-26")
+def test_where_a_version_was_used_from_is_noted_with_the_latest_time(allowed: Allowed) -> None:
+    other = allowed._replace(secret=replace(allowed.secret, number=2))
+    neighbours = [ip_address("2001:db8:1:2::1"), ip_address("2001:db8:1:2:3::9")]
+    notes = [
+        (allowed, HERE, 5.0, NOWHERE),
+        (allowed, HERE, 3.0, NOWHERE),
+        (allowed._replace(rates=()), ip_address(str(HERE)), 4.0, NOWHERE),
+        *((other, address, 7.0, NOWHERE) for address in neighbours),
+        (other, None, 9.0, NOWHERE),
+    ]
+    uses, _ = roll_up(notes)
+    assert {use.number: (use.uses, use.seen) for use in uses} == {
+        1: (3, {"192.0.2.1": 5.0}),
+        2: (3, {"2001:db8:1:2::/64": 7.0}),
+    }
+
+
+def test_of_addresses_without_end_the_last_ones_are_kept(allowed: Allowed) -> None:
+    [use], _ = roll_up([(allowed, ip_address(n), float(n), NOWHERE) for n in range(1, 1000)])
+    assert list(use.seen.values()) == [float(n) for n in range(999, 999 - ADDRESSES_KEPT, -1)]
 
 
 def test_unproved_refusals_of_one_address_and_reason_are_one_entry(allowed: Allowed) -> None:

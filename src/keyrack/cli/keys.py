@@ -247,8 +247,13 @@ def _show(key: dict[str, Any], *, as_json: bool) -> None:
 def _show_key(key: dict[str, Any]) -> None:
     versions = key.pop("versions")
     display.show_members({**key, "limits": [wanted.limit_text(one) for one in key["limits"]]})
-    columns = ("version", "state", "created at", "not after", "last used at", "uses")
-    display.show_rows(columns, (tuple(version.values()) for version in versions))
+    columns = ("version", "state", "created at", "not after", "last used at", "uses", "from")
+    display.show_rows(columns, map(_version_row, versions))
+
+
+def _version_row(version: dict[str, Any]) -> tuple[object, ...]:
+    *others, addresses = version.values()
+    return (*others, [one["address"] for one in addresses])
 
 
 def _row(key: dict[str, Any]) -> tuple[object, ...]:

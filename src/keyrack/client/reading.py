@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from ipaddress import ip_network
 from typing import Any, TypeVar
 
-from keyrack.client.values import Answer, Health, KeyView, NewKey, NewSession, Page, VersionView
+from keyrack.client.values import AddressView, Answer, Health, KeyView, NewKey, NewSession, Page, VersionView
 from keyrack.core.errors import Unavailable
 from keyrack.core.events import Event, EventKind
 from keyrack.core.model import Block, Key, Limit, Rate, Reason, Secret, Status, Tenant, VersionState
@@ -142,8 +142,14 @@ def _limits(documents: list[Document]) -> tuple[Limit, ...]:
 
 def _version(document: Document) -> VersionView:
     return VersionView(
-        **_known(VersionView, document) | _times(document, "created_at", "not_after", "last_used_at")
+        **_known(VersionView, document)
+        | _times(document, "created_at", "not_after", "last_used_at")
+        | {"addresses": tuple(_address(one) for one in document.get("addresses", ()))}
     )
+
+
+def _address(document: Document) -> AddressView:
+    return AddressView(document["address"], read_time(document["last_used_at"]))
 
 
 def _json(value: Any) -> Any:
@@ -151,6 +157,6 @@ def _json(value: Any) -> Any:
         return write_time(value.astimezone(UTC))
     if isinstance(value, tuple):
         return [_json(one) for one in value]
-    if isinstance(value, Limit | VersionView):
+    if isinstance(value, Limit | VersionView | AddressView):
         return {field.name: _json(getattr(value, field.name)) for field in fields(value)}
     return value if value is None or isinstance(value, str | int | float | dict) else str(value)

@@ -17,6 +17,14 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
+class AddressView:
+    """Where a secret was used from: an address, or the /64 of an IPv6 one."""
+
+    address: str
+    last_used_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class VersionView:
     """One secret of a key: its life and its use."""
 
@@ -26,6 +34,8 @@ class VersionView:
     not_after: datetime | None
     last_used_at: datetime | None
     uses: int
+    addresses: tuple[AddressView, ...] = ()
+    """The last 20 within 30 days, the newest first."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Sequence
-from itertools import islice
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 from keyrack.chores import Chore
 from keyrack.client import Client
@@ -15,7 +15,7 @@ from keyrack.stores.opened import Clock
 
 REPORT_SECONDS = 1.0
 MAX_USES = 400
-"""In one report; the server takes no more."""
+"""In one report, an address counted like a use; the server takes no more."""
 MAX_AGE_SECONDS = 86_400.0
 
 log = logging.getLogger("keyrack.remote")
@@ -56,22 +56,41 @@ class Reports:
 
     def write(self, uses: Sequence[Use], refusals: Sequence[Refusal]) -> None:
         """What a Notebook calls with what it rolled up."""
-        now, left = self._now(), iter(uses)
-        while page := list(islice(left, MAX_USES)):
-            self._client.report_uses(
-                {
-                    "key_id": use.key_id,
-                    "version": use.number,
-                    "uses": use.uses,
-                    "first_seconds_ago": _ago(now, use.first_at),
-                    "last_seconds_ago": _ago(now, use.last_at),
-                }
-                for use in page
-            )
+        now = self._now()
+        for page in _pages(uses):
+            self._client.report_uses(_told(use, now) for use in page)
 
     def _run(self) -> None:
         while not self._ending.wait(REPORT_SECONDS):
             self._chore.attempt()
+
+
+def _pages(uses: Iterable[Use]) -> Iterator[list[Use]]:
+    """Uses in parts that one report can hold, each address counted as another one."""
+    page: list[Use] = []
+    room = MAX_USES
+    for use in uses:
+        size = 1 + len(use.seen)
+        if size > room:
+            yield page
+            page, room = [], MAX_USES
+        page.append(use)
+        room -= size
+    if page:
+        yield page
+
+
+def _told(use: Use, now: float) -> dict[str, Any]:
+    return {
+        "key_id": use.key_id,
+        "version": use.number,
+        "uses": use.uses,
+        "first_seconds_ago": _ago(now, use.first_at),
+        "last_seconds_ago": _ago(now, use.last_at),
+        "addresses": [
+            {"address": address, "last_seconds_ago": _ago(now, at)} for address, at in use.seen.items()
+        ],
+    }
 
 
 def _ago(now: float, at: float) -> float:

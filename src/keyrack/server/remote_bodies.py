@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr, WithJso
 from keyrack.core.credential import MAX_LENGTH
 from keyrack.server.bodies import Body, Time
 from keyrack.server.views import BlockView, KeyView
+from keyrack.stores.journal import ADDRESSES_KEPT
 
 NODE = "[0-9a-z]{8,32}"
 MAX_WAIT_SECONDS = 30
@@ -102,6 +103,13 @@ class ProofView(BaseModel):
     refused: Annotated[dict[str, Any], WithJsonSchema({"$ref": "#/components/schemas/Answer"})] | None
 
 
+class SeenBody(Body):
+    """Where a secret was used from, an address or a network such as the /64 of one, and how long ago last."""
+
+    address: Annotated[StrictStr, Field(max_length=64, examples=["192.0.2.7"])]
+    last_seconds_ago: Age
+
+
 class UseBody(Body):
     """How often one secret of a key passed, and how long ago first and last."""
 
@@ -110,6 +118,7 @@ class UseBody(Body):
     uses: Annotated[StrictInt, Field(ge=1, le=10**9)]
     first_seconds_ago: Age
     last_seconds_ago: Age
+    addresses: Annotated[list[SeenBody], Field(max_length=ADDRESSES_KEPT)] = []
 
 
 class UsageBody(Body):

@@ -11,6 +11,13 @@ from keyrack.server.bodies import LimitBody, Time
 T = TypeVar("T")
 
 
+class AddressView(BaseModel):
+    """Where a secret was used from: an address, or the /64 of an IPv6 one."""
+
+    address: str
+    last_used_at: Time
+
+
 class VersionView(BaseModel):
     """One secret of a key."""
 
@@ -20,6 +27,7 @@ class VersionView(BaseModel):
     not_after: Time | None
     last_used_at: Time | None
     uses: int
+    addresses: list[AddressView]
 
 
 class KeyView(BaseModel):

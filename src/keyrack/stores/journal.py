@@ -8,14 +8,19 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections import Counter, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from heapq import nlargest
+from operator import itemgetter
 from typing import NamedTuple, Protocol
 
+from keyrack.core.addresses import neighbourhood
 from keyrack.core.model import Address, Allowed, Decision, Denied, Reason
 
 DENIALS_KEPT = 100_000
 DENIALS_KEPT_SECONDS = 30 * 24 * 3600
+ADDRESSES_KEPT = 20
+ADDRESSES_KEPT_SECONDS = 30 * 24 * 3600
 MAX_SINGLE = 1_000
 """How many refusals of proved keys one flush keeps apart; the rest are merged by key and reason."""
 MAX_MERGED = 10_000
@@ -30,14 +35,20 @@ Origin = tuple[str | None, str | None]
 NOWHERE: Origin = (None, None)
 
 
+Seen = Mapping[str, float]
+"""Where one version of a key was used from, an address or the /64 of one, and when last (Unix seconds)."""
+
+
 class Use(NamedTuple):
-    """How often one version of a key passed, and when first and last (Unix seconds)."""
+    """How often one version of a key passed, when first and last (Unix seconds), and from where."""
 
     key_id: str
     number: int
     uses: int
     first_at: float
     last_at: float
+    seen: Mapping[str, float] = {}
+    """The addresses used last, ADDRESSES_KEPT at most."""
 
 
 class Refusal(NamedTuple):
@@ -194,6 +205,7 @@ def roll_up(notes: Sequence[Noted]) -> tuple[list[Use], list[Refusal]]:
     Whoever loops on a key that is refused makes no more of them than a flush can write.
     """
     uses: dict[tuple[str, int], Use] = {}
+    seen: dict[tuple[str, int], dict[str, float]] = defaultdict(dict)
     single: list[Refusal] = []
     shared: dict[tuple[str | None, Reason], Refusal] = {}
     for tally in _tallied(notes):
@@ -202,6 +214,7 @@ def roll_up(notes: Sequence[Noted]) -> tuple[list[Use], list[Refusal]]:
             use = Use(decision.key.id, decision.secret.number, tally.times, tally.first_at, tally.last_at)
             known = uses.get((use.key_id, use.number))
             uses[use.key_id, use.number] = merged(known, use) if known else use
+            _see(seen[use.key_id, use.number], tally)
             continue
         refusal = _refusal(decision, tally)
         if decision.key is not None and len(single) < MAX_SINGLE:
@@ -213,7 +226,21 @@ def roll_up(notes: Sequence[Noted]) -> tuple[list[Use], list[Refusal]]:
             refusal = refusal._replace(address=None, key_id=None, tenant=None, caller=None)
         before = shared.get(slot)
         shared[slot] = refusal._replace(times=before.times + refusal.times) if before else refusal
-    return list(uses.values()), [*single, *shared.values()]
+    used = [use._replace(seen=latest(seen[slot])) for slot, use in uses.items()]
+    return used, [*single, *shared.values()]
+
+
+def _see(seen: dict[str, float], tally: _Tally) -> None:
+    _, address, *_ = tally.last
+    if address is not None:
+        here = neighbourhood(address)
+        seen[here] = max(tally.last_at, seen.get(here, tally.last_at))
+
+
+def latest(seen: Seen, since: float = 0.0) -> Seen:
+    """Of these addresses those that are kept: the last ones, and none that was not seen since then."""
+    recent = ((address, at) for address, at in seen.items() if at > since)
+    return dict(nlargest(ADDRESSES_KEPT, recent, key=itemgetter(1)))
 
 
 def _tallied(notes: Sequence[Noted]) -> Iterable[_Tally]:
@@ -236,7 +263,16 @@ def _tallied(notes: Sequence[Noted]) -> Iterable[_Tally]:
 def merged(known: Use, use: Use) -> Use:
     """Both uses of a version together."""
     first_at, last_at = min(known.first_at, use.first_at), max(known.last_at, use.last_at)
-    return Use(use.key_id, use.number, known.uses + use.uses, first_at, last_at)
+    return Use(
+        use.key_id, use.number, known.uses + use.uses, first_at, last_at, merged_seen(known.seen, use.seen)
+    )
+
+
+def merged_seen(known: Seen, more: Seen) -> Seen:
+    """The addresses of both, each with when it was seen last."""
+    if not known or not more:
+        return known or more
+    return latest({**known, **{one: max(at, known.get(one, at)) for one, at in more.items()}})
 
 
 def _refusal(denied: Denied, tally: _Tally) -> Refusal:

@@ -11,7 +11,7 @@ from keyrack.core.errors import Unavailable
 from keyrack.core.model import Reason
 from keyrack.stores import nodes
 from keyrack.stores.follower import steady
-from keyrack.stores.journal import DENIALS_KEPT_SECONDS, Node, Refusal, Use
+from keyrack.stores.journal import ADDRESSES_KEPT_SECONDS, DENIALS_KEPT_SECONDS, Node, Refusal, Use
 from keyrack.stores.objects import journal as journal_module
 from keyrack.stores.objects.directory import Directory
 from keyrack.stores.objects.journal import ObjectJournal
@@ -157,3 +157,15 @@ def test_no_node_is_registered_so_a_change_waits_for_all_of_the_bound_or_not_at_
     assert steady() - begun < 5, "who does not wait is not kept"
     assert not nodes.wait_until_passed(journal, 1, committed_at=begun - 0.9, max_stale=1)
     assert steady() - begun >= 0.1, "who waits, waits for all of it"
+
+
+@pytest.mark.spec("UG-26")
+def test_addresses_of_all_processes_are_put_together_and_old_ones_are_not_written(
+    storage: MoodyStorage,
+) -> None:
+    first, second = opened(storage), opened(storage)
+    long_ago = NOW - ADDRESSES_KEPT_SECONDS
+    first.write([Use("k", 1, 2, long_ago, NOW, {"192.0.2.1": NOW - 5, "192.0.2.9": long_ago})], [])
+    first.close()
+    second.write([Use("k", 1, 1, NOW, NOW, {"192.0.2.1": NOW, "192.0.2.2": NOW - 9})], [])
+    assert second.uses(["k"])["k", 1].seen == {"192.0.2.1": NOW, "192.0.2.2": NOW - 9}

@@ -123,4 +123,11 @@ def _key(verifier: Verifier, key_id: str) -> Key | None:
 
 def _use(use: UseBody, now: float) -> Use:
     first, last = max(use.first_seconds_ago, use.last_seconds_ago), use.last_seconds_ago
-    return Use(use.key_id, use.version, use.uses, now - first, now - last)
+    seen = {_network(one.address): now - one.last_seconds_ago for one in use.addresses}
+    return Use(use.key_id, use.version, use.uses, now - first, now - last, seen)
+
+
+def _network(text: str) -> str:
+    """An address or a network as it is written here. Raises ValidationFailed."""
+    network = fields.network(text, "addresses")
+    return str(network.network_address if network.num_addresses == 1 else network)

@@ -14,11 +14,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from keyrack.core.errors import KeyrackError
 from keyrack.stores.follower import steady
 from keyrack.stores.journal import (
+    ADDRESSES_KEPT_SECONDS,
     DENIALS_KEPT,
     DENIALS_KEPT_SECONDS,
     Node,
     Refusal,
     Use,
+    latest,
     merged,
 )
 from keyrack.stores.objects import notes
@@ -103,7 +105,7 @@ class ObjectJournal:
         self._due_at = steady() + self._every_seconds
         with self._turn:
             unwritten, self._unwritten = self._unwritten, set()
-            uses, refusals = list(self._uses.values()), list(self._refusals)
+            uses, refusals = list(map(self._recent, self._uses.values())), list(self._refusals)
         try:
             if Place.USAGE in unwritten:
                 self._storage.replace(self._path(Place.USAGE), notes.written(uses))
@@ -121,6 +123,9 @@ class ObjectJournal:
                 del self._refusals[: len(refusals)]
                 self._part += 1
             self._storage.remove(self._path(Place.DENIALS, self._part - PARTS_KEPT))
+
+    def _recent(self, use: Use) -> Use:
+        return use._replace(seen=latest(use.seen, self._clock() - ADDRESSES_KEPT_SECONDS))
 
     def _path(self, place: Place, part: int | None = None) -> str:
         if place is Place.USAGE:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import (
@@ -14,7 +15,6 @@ from sqlalchemy import (
     Index,
     Integer,
     LargeBinary,
-    MetaData,
     String,
     Table,
     case,
@@ -26,9 +26,10 @@ from sqlalchemy import (
 
 from keyrack.core.model import Reason
 from keyrack.stores.journal import DENIALS_KEPT, DENIALS_KEPT_SECONDS, Node, Refusal, Use
+from keyrack.stores.sql import journal_addresses as addresses
+from keyrack.stores.sql.journal_addresses import metadata
 from keyrack.stores.sql.keys import Transaction, translated
 
-metadata = MetaData()
 _Number = BigInteger().with_variant(Integer, "sqlite")
 
 uses = Table(
@@ -63,6 +64,7 @@ nodes = Table(
     Column("hash", LargeBinary, nullable=False),
     Column("renewed_at", Float, nullable=False),
 )
+_USE = tuple(uses.c.keys())
 _REFUSAL = tuple(refusals.c[name] for name in Refusal._fields)
 
 
@@ -87,6 +89,7 @@ class SqlJournal:
         self._writing = translated(writing)
         self._announcing = translated(announcing)
         self._add_use = _added(insert(uses))
+        self._keep_addresses = addresses.kept(insert(addresses.addresses))
         self._renew = renewed(insert(nodes))
 
     def write(self, used: Sequence[Use], refused: Sequence[Refusal]) -> None:
@@ -95,15 +98,18 @@ class SqlJournal:
         with self._writing() as connection:
             if used:
                 # In one order, so that no two writers wait for each other.
-                connection.execute(self._add_use, [use._asdict() for use in sorted(used)])
+                ordered = sorted(used, key=itemgetter(0, 1))
+                connection.execute(self._add_use, [dict(zip(_USE, use, strict=False)) for use in ordered])
+                addresses.keep(connection, used, self._keep_addresses)
             if refused:
                 connection.execute(insert(refusals), [one._asdict() for one in refused])
                 _prune(connection)
 
     def uses(self, key_ids: Sequence[str]) -> Mapping[tuple[str, int], Use]:
         with self._reading() as connection:
-            rows = connection.execute(select(uses).where(uses.c.key_id.in_(key_ids)))
-            found = [Use(*row) for row in rows]
+            rows = connection.execute(select(uses).where(uses.c.key_id.in_(key_ids))).all()
+            seen = addresses.seen(connection, key_ids)
+        found = (Use(*row)._replace(seen=seen.get((row.key_id, row.number), {})) for row in rows)
         return {(use.key_id, use.number): use for use in found}
 
     def refusals(self, *, after: int, most: int, tenant: str | None) -> Sequence[tuple[int, Refusal]]:

@@ -8,7 +8,8 @@ from pathlib import Path
 from sqlalchemy.dialects import sqlite
 
 from keyrack.stores.sql.database_file import DatabaseFile, make_file
-from keyrack.stores.sql.journal import SqlJournal, metadata
+from keyrack.stores.sql.journal import SqlJournal
+from keyrack.stores.sql.journal_addresses import metadata
 
 BUSY_SECONDS = 2.0
 

@@ -19,6 +19,13 @@ def upgrade() -> None:
         sa.Column("last_at", sa.Double, nullable=False),
     )
     op.create_table(
+        "addresses",
+        sa.Column("key_id", sa.String, primary_key=True),
+        sa.Column("number", sa.Integer, primary_key=True),
+        sa.Column("seen", sa.String, nullable=False),
+        sa.Column("last_at", sa.Double, nullable=False, index=True),
+    )
+    op.create_table(
         "refusals",
         sa.Column("serial", sa.BigInteger, sa.Identity(), primary_key=True),
         sa.Column("at", sa.Double, nullable=False),
