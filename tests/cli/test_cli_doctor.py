@@ -35,6 +35,7 @@ def test_a_fresh_store_is_well(shell: Shell) -> None:
     assert failed(shell) == {}
     ran = shell("doctor")
     assert (ran.code, "failed" in ran.out) == (0, False)
+    assert finding(shell, "sealed secrets") == "none"
     for name in ("settings", "peppers", "files", "counters", "store", "log", "records", "clock", "nodes"):
         assert name in ran.out
 

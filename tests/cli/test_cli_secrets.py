@@ -104,6 +104,20 @@ def test_other_commands_need_no_master_key(shell: Shell) -> None:
     assert shell("doctor").code == 0
 
 
+def test_the_doctor_counts_what_is_sealed_and_says_what_does_not_open_here(shell: Shell) -> None:
+    def told() -> tuple[bool, str]:
+        checks = shell("doctor", "--json").json["checks"]
+        return next((one["ok"], one["detail"]) for one in checks if one["name"] == "sealed secrets")
+
+    assert told() == (True, "1 under m1; all of them open here")
+    for given in (M2, master_key("m1", "other")):
+        shell.set("KEYRACK_MASTER_KEYS", given)
+        ok, detail = told()
+        assert (ok, detail.partition(",")[0]) == (False, "1 under m1; 1 cannot be opened here")
+    shell.set("KEYRACK_MASTER_KEYS", "")
+    assert told() == (True, "1 under m1; none opens here, where KEYRACK_MASTER_KEYS is not set")
+
+
 def test_no_command_shows_a_master_key_or_what_is_sealed(shell: Shell) -> None:
     shell.set("KEYRACK_MASTER_KEYS", f"{M2},{M1}")
     shown = [

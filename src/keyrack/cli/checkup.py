@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
@@ -12,6 +13,8 @@ from keyrack import master_key_file
 from keyrack.admin.restoring import holds
 from keyrack.core.errors import ConfigurationError, KeyrackError, Tampered, Unavailable
 from keyrack.core.events import open_entry
+from keyrack.core.master_keys import SETTING as MASTER_KEYS
+from keyrack.core.master_keys import MasterKeys
 from keyrack.core.model import Key
 from keyrack.core.peppers import SETTING, Peppers
 from keyrack.core.records import read_key
@@ -27,6 +30,7 @@ from keyrack.stores.journal import Node
 from keyrack.stores.opened import Stores
 from keyrack.stores.protocols import Kind
 from keyrack.stores.urls import beside, default_counters, open_stores, public_url, sqlite_path
+from keyrack.vault.census import census
 
 _REACHES: Mapping[Reach, str] = {
     "process": "in each process",
@@ -75,6 +79,7 @@ def _examine_open(stores: Stores, settings: Settings) -> Iterator[Finding]:
     yield _look("old digests", lambda: _old_digests(stores))
     yield _look("records", lambda: _records(follower))
     yield _look("replica", lambda: _replica(stores, follower))
+    yield _look("sealed secrets", lambda: _sealed_secrets(stores, settings))
     yield _look("clock", lambda: _clock(stores))
     yield _look("nodes", lambda: _nodes(stores, follower))
 
@@ -166,6 +171,20 @@ def _replica(stores: Stores, follower: Follower) -> str:
         f"{follower.age():.1f} s old, {follower.max_stale:g} s allowed, {behind} events behind; "
         f"holds {len(replica)} of {replica.in_all} keys"
     )
+
+
+def _sealed_secrets(stores: Stores, settings: Settings) -> str:
+    # Looking makes no file, in dev neither.
+    given = master_key_file.with_master_keys(replace(settings, dev=False)).master_keys
+    under, closed = census(stores, None if given is None else MasterKeys.parse(given))
+    if not under:
+        return "none"
+    there_are = ", ".join(f"{count} under {key_id}" for key_id, count in sorted(under.items()))
+    if given is None:
+        return f"{there_are}; none opens here, where {MASTER_KEYS} is not set"
+    if closed:
+        raise Unavailable(f"{there_are}; {len(closed)} cannot be opened here, {closed[0]} for one.")
+    return f"{there_are}; all of them open here"
 
 
 def _clock(stores: Stores) -> str:
