@@ -110,6 +110,9 @@ class SeenBody(Body):
     last_seconds_ago: Age
 
 
+Seen = Annotated[list[SeenBody], Field(max_length=ADDRESSES_KEPT)]
+
+
 class UseBody(Body):
     """How often one secret of a key passed, and how long ago first and last."""
 
@@ -118,7 +121,7 @@ class UseBody(Body):
     uses: Annotated[StrictInt, Field(ge=1, le=10**9)]
     first_seconds_ago: Age
     last_seconds_ago: Age
-    addresses: Annotated[list[SeenBody], Field(max_length=ADDRESSES_KEPT)] = []
+    addresses: Seen = Field(default_factory=list)
 
 
 class UsageBody(Body):

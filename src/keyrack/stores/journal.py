@@ -166,6 +166,8 @@ class Notebook:
         self._refusals: deque[Refusal] = deque(maxlen=DENIALS_KEPT)
         self.totals: Counter[str] = Counter()
         """Decisions by `allowed` or reason since the start, for metrics."""
+        self.watchers: list[Callable[[Refusal], None]] = []
+        """Called with each refusal once, when it is rolled up; they wait for nothing and raise nothing."""
 
     def flush(self, journal: Writer) -> None:
         """Write what was noted; on an error it is kept, rolled up, for the next flush."""
@@ -186,6 +188,8 @@ class Notebook:
             self._refusals.append(refusal)
             self.totals[refusal.reason.value] += refusal.times
             log.info("denied", extra={"denial": refusal._asdict()})
+            for watch in self.watchers:
+                watch(refusal)
 
 
 class _Tally:
