@@ -48,6 +48,8 @@ class Settings:
     """None leaves the choice to the store."""
     counters_down: str = "closed"
     """`open` lets requests pass while limits cannot be counted."""
+    credits: str | None = field(default=None, repr=False)
+    """None leaves the choice to the store."""
     peppers: str | None = field(default=None, repr=False)
     master_keys: str | None = field(default=None, repr=False)
     """For what must be reversible."""
@@ -64,6 +66,8 @@ class Settings:
     policy: Policy = field(default_factory=Policy)
     """What the file that KEYRACK_POLICY names says."""
     key: str | None = field(default=None, repr=False)
+    traefik_key: str | None = field(default=None, repr=False)
+    """The key that Traefik is known by, which can show none itself."""
     host: str = "127.0.0.1"
     port: int = 8080
     workers: int = 1
@@ -112,6 +116,12 @@ def _down(text: str) -> str:
     if text not in ("closed", "open"):
         raise ValueError("must be closed or open.")
     return text
+
+
+def _credits(text: str) -> str:
+    if not text.startswith(("redis://", "rediss://")):
+        raise ValueError("is none of redis://host and rediss://host.")
+    return _word(text)
 
 
 def _peppers(text: str) -> str:
@@ -175,6 +185,7 @@ _READERS: Mapping[str, Callable[[str], Any]] = {
     "store": _word,
     "counters": _word,
     "counters_down": _down,
+    "credits": _credits,
     "peppers": _peppers,
     "master_keys": _master_keys,
     "max_stale": _seconds,
@@ -185,6 +196,7 @@ _READERS: Mapping[str, Callable[[str], Any]] = {
     "upstream_timeout": _seconds,
     "policy": _policy,
     "key": _word,
+    "traefik_key": _word,
     "host": _word,
     "port": _port,
     "workers": lambda text: _whole(text, 1, MAX_WORKERS),

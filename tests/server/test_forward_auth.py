@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from ipaddress import ip_network
 from typing import Any
@@ -15,18 +14,14 @@ from hypothesis import strategies as st
 from patience import eventually
 
 from keyrack import Authority, Limit
-from keyrack.core import http
-from keyrack.core.http import ANSWERS
-from keyrack.core.model import Denied, Reason
-from keyrack.guards.answers import refusal
+from keyrack.core.http import header_safe
+from keyrack.core.model import Reason
 from keyrack.server.app import create_app
-from keyrack.server.forward_auth import for_nginx, header_safe
 from keyrack.settings import Listener, Settings
 from keyrack.stores.journal import Refusal
 from keyrack.tenancy import Tenants
 
 PATH = "/v1/forward-auth"
-NGINX = "/v1/forward-auth/nginx"
 PROXY = "127.0.0.1"
 STRANGER = "192.0.2.7"
 TRUSTED = "198.51.100.4"
@@ -47,7 +42,6 @@ def ask(
     text: str | None = None,
     headers: Headers | None = None,
     *,
-    path: str = PATH,
     method: str = "GET",
     query: str = "scope=logs:read",
     peer: str | None = PROXY,
@@ -56,7 +50,7 @@ def ask(
     """What a proxy is answered about a request with this key."""
     own = [("x-api-key", text)] if text else []
     app = create_app(SETTINGS, bed.verifier)
-    return call_asgi(app, method, path, [*own, *(headers or [])], query=query, peer=peer, **scope)
+    return call_asgi(app, method, PATH, [*own, *(headers or [])], query=query, peer=peer, **scope)
 
 
 def refusals(bed: Bed, times: int) -> list[Refusal]:
@@ -99,9 +93,8 @@ def test_a_limited_answer_shows_its_limits(bed: Bed) -> None:
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "BREW"])
-@pytest.mark.parametrize("path", [PATH, NGINX])
-def test_a_proxy_may_ask_with_any_method(bed: Bed, method: str, path: str) -> None:
-    assert ask(bed, bed.text("logs:read"), method=method, path=path).status == 200
+def test_a_proxy_may_ask_with_any_method(bed: Bed, method: str) -> None:
+    assert ask(bed, bed.text("logs:read"), method=method).status == 200
 
 
 @given(st.text(max_size=20), st.text(max_size=20))
@@ -217,6 +210,7 @@ def test_several_scopes_are_all_needed(bed: Bed, listed: str) -> None:
     [
         "x-keyrack-proxy-key",
         "x-keyrack-scope",
+        "x-keyrack-api",
         "x-keyrack-environments",
         "x-keyrack-service",
         "x-original-uri",
@@ -264,11 +258,9 @@ def test_a_key_in_the_query_of_the_forwarded_request_is_refused(bed: Bed, name: 
         assert ask(bed, text, [(name, target)]).code == "invalid_request"
 
 
-@pytest.mark.parametrize("path", [PATH, NGINX])
-def test_a_key_in_the_query_of_the_question_is_refused(bed: Bed, path: str) -> None:
-    answer = ask(bed, bed.text("logs:read"), query="scope=logs:read&api_key=x", path=path)
-    assert answer.status in (400, 403)
-    assert json.loads(answer.body)["code"] == "invalid_request"
+def test_a_key_in_the_query_of_the_question_is_refused(bed: Bed) -> None:
+    answer = ask(bed, bed.text("logs:read"), query="scope=logs:read&api_key=x")
+    assert (answer.status, answer.code) == (400, "invalid_request")
 
 
 ODD = [
@@ -371,45 +363,3 @@ def test_the_journal_names_method_and_scope_and_never_the_path(
     ask(bed, "nonsense", [*told, ("x-original-uri", "/secret/path")])
     (refusal,) = refusals(bed, 1)
     assert refusal.operation == operation
-
-
-# What nginx is told
-
-
-def denied(reason: Reason) -> http.Response:
-    return refusal(Denied(reason, details={"service": "Zoë"}), realm="keyrack", request_id="r", now=0.0)
-
-
-@pytest.mark.parametrize("reason", Reason)
-def test_nginx_gets_401_or_403_and_the_truth_in_headers(reason: Reason) -> None:
-    true = denied(reason)
-    told = for_nginx(true)
-    headers = dict(told.headers)
-    assert told.status == (401 if ANSWERS[reason].status == 401 else 403)
-    assert headers.pop("x-keyrack-status") == str(ANSWERS[reason].status)
-    problem = headers.pop("x-keyrack-problem").encode("latin-1")
-    assert problem == true.body
-    assert problem.decode().isprintable()
-    assert headers == dict(true.headers)
-
-
-def test_nginx_gets_an_allowed_answer_as_it_is(bed: Bed) -> None:
-    text, same = bed.text("logs:read"), [("x-request-id", "r")]
-    assert ask(bed, text, same, path=NGINX) == ask(bed, text, same)
-
-
-@pytest.mark.parametrize("query", ["", "scope=logs"])
-def test_nginx_is_told_of_errors_in_the_same_way(bed: Bed, query: str) -> None:
-    answer = ask(bed, None, query=query, path=NGINX)
-    assert (answer.status, answer.header("x-keyrack-status")) == (403, "400")
-    assert json.loads(answer.header("x-keyrack-problem") or "")["code"] == "invalid_request"
-
-
-def test_nginx_at_an_address_that_is_not_trusted_is_told_401(bed: Bed) -> None:
-    answer = ask(bed, bed.text("logs:read"), path=NGINX, peer=STRANGER)
-    assert (answer.status, answer.header("x-keyrack-status")) == (401, "401")
-
-
-def test_the_api_document_has_both_forms(bed: Bed) -> None:
-    document = call_asgi(create_app(SETTINGS, bed.verifier), "GET", "/openapi.json").json()
-    assert {PATH, NGINX} <= set(document["paths"])

@@ -10,6 +10,9 @@ from importlib.metadata import version
 from fastapi import FastAPI
 
 from keyrack.core.master_keys import MasterKeys
+from keyrack.gateway.apis import Apis
+from keyrack.gateway.tally import Tally
+from keyrack.gateway.upstreams import Upstreams
 from keyrack.guards.asgi import Guard
 from keyrack.network_blocks import NetworkBlocks
 from keyrack.server.dependencies import Services
@@ -19,13 +22,27 @@ from keyrack.server.hot import QUIET_PATHS, HotPaths
 from keyrack.server.metrics import Metrics
 from keyrack.server.openapi import describe, operation_id
 from keyrack.server.opening import master_keys
-from keyrack.server.routes import audit, health, keys, me, network_blocks, pages, remote, sessions, tenants
+from keyrack.server.proxies import Proxies
+from keyrack.server.routes import (
+    apis,
+    audit,
+    credit_groups,
+    health,
+    keys,
+    me,
+    network_blocks,
+    pages,
+    remote,
+    sessions,
+    tenants,
+)
 from keyrack.server.strict import StrictRequests
 from keyrack.server.table import ROWS
 from keyrack.server.wire import App
 from keyrack.sessions.exchange import Sessions
 from keyrack.settings import Settings
 from keyrack.tenancy import Tenants
+from keyrack.vault.secrets import Vault
 from keyrack.verifier import Verifier
 
 REALM = "keyrack"
@@ -38,7 +55,15 @@ def create_app(settings: Settings, verifier: Verifier) -> App:
     api = management_api(verifier, metrics, master_keys(settings))
     strict = StrictRequests(api)
     guard = Guard(strict, verifier, ROWS, realm=REALM, trusted_proxies=settings.trusted_proxies)
-    hot = HotPaths(guard, verifier, trusted_proxies=settings.trusted_proxies, realm=REALM)
+    proxies = Proxies(
+        guard,
+        verifier,
+        trusted_proxies=settings.trusted_proxies,
+        realm=REALM,
+        internal_alone=settings.internal is not None,
+        traefik_key=settings.traefik_key,
+    )
+    hot = HotPaths(proxies, verifier, trusted_proxies=settings.trusted_proxies, realm=REALM)
     return Front(hot, internal_app=strict, internal=settings.internal, quiet=QUIET_PATHS)
 
 
@@ -70,8 +95,23 @@ def management_api(verifier: Verifier, metrics: Metrics, master_keys: MasterKeys
         Tenants(verifier.stores, spread=verifier.spread),
         Sessions(verifier, master_keys),
         NetworkBlocks(verifier.stores, spread=verifier.spread),
+        Upstreams(verifier.stores, Vault(master_keys), spread=verifier.spread),
+        Apis(verifier.stores, Vault(master_keys), spread=verifier.spread),
+        Tally(verifier.stores),
     )
-    for module in (keys, tenants, network_blocks, audit, me, sessions, remote, health, pages):
+    for module in (
+        keys,
+        tenants,
+        network_blocks,
+        credit_groups,
+        apis,
+        audit,
+        me,
+        sessions,
+        remote,
+        health,
+        pages,
+    ):
         api.include_router(module.router)
     handle_failures(api)
     describe(api)

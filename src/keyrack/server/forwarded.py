@@ -32,6 +32,8 @@ Told = dict[bytes, bytes]
 
 PROXY_KEY = b"x-keyrack-proxy-key"
 SCOPE = b"x-keyrack-scope"
+API = b"x-keyrack-api"
+"""Names the API whose document says what a request needs, as `name/version`."""
 ENVIRONMENTS = b"x-keyrack-environments"
 SERVICE = b"x-keyrack-service"
 TARGETS = (b"x-original-uri", b"x-forwarded-uri")
@@ -39,7 +41,8 @@ METHODS = (b"x-original-method", b"x-forwarded-method")
 MAX_ASKED = 4096
 """Bytes of scopes, environments and service together."""
 MAX_ENVIRONMENTS = 10
-_ONCE = frozenset({PROXY_KEY, SCOPE, ENVIRONMENTS, SERVICE, b"x-forwarded-host", *TARGETS, *METHODS})
+TWO_WAYS = "This path could be read in two ways: no dot or empty segments, escaped slashes or backslashes."
+_ONCE = frozenset({PROXY_KEY, SCOPE, API, ENVIRONMENTS, SERVICE, b"x-forwarded-host", *TARGETS, *METHODS})
 
 _SAID = (SCOPE, ENVIRONMENTS, SERVICE, *METHODS)
 _METHOD = re.compile(rb"[A-Z][A-Z-]{0,30}")
@@ -57,7 +60,7 @@ def read(headers: Headers) -> Told:
     told = headers if isinstance(headers, dict) else _once(headers)
     for target in TARGETS:
         if target in told:
-            _check_target(told[target].strip(_BLANKS))
+            check_target(told[target].strip(_BLANKS))
     return told
 
 
@@ -100,12 +103,11 @@ def _once(headers: Iterable[tuple[bytes, bytes]]) -> Told:
     return told
 
 
-def _check_target(target: bytes) -> None:
+def check_target(target: bytes) -> None:
+    """Raises InvalidRequest for a path and query that could be read in two ways, or hold a key."""
     path, _, query = target.partition(b"?")
     if not path.startswith(b"/") or _ODD.search(path):
-        raise InvalidRequest(
-            "This path could be read in two ways: no dot or empty segments, escaped slashes or backslashes."
-        )
+        raise InvalidRequest(TWO_WAYS)
     if query:
         _check_query(query)
 

@@ -14,6 +14,7 @@ from keyrack.core.errors import KeyrackError, Unavailable
 from keyrack.guards.request import request_id
 from keyrack.guards.table import Table
 from keyrack.server.failures import InternalError
+from keyrack.server.proxy_forms import form_of
 from keyrack.server.table import ROWS
 from keyrack.server.wire import App, Message, Receive, Scope, Send, answer
 from keyrack.settings import Listener
@@ -54,7 +55,7 @@ class Front:
         app = self._internal_app if state["internal"] and path in INTERNAL_PATHS else self._app
         if _too_large(scope["headers"]):
             await answer(send, http.failure(HeadersTooLarge(), request_id=request_id(())))
-        elif path in self._quiet:
+        elif path in self._quiet or form_of(path) is not None:
             await _edged(app, scope, receive, send)
         else:
             _identify(scope)

@@ -21,7 +21,7 @@ from keyrack.guards.client_address import read_address
 from keyrack.guards.request import request_id as request_id_of
 from keyrack.server.arrivals import Arrivals
 from keyrack.server.async_verifier import AsyncVerifier
-from keyrack.server.forward_auth import NGINX_PATH, PATH, ForwardAuth
+from keyrack.server.forward_auth import PATH, ForwardAuth
 from keyrack.server.questions import Asked, answer_json, read_batch, read_question
 from keyrack.server.table import VERIFY_SCOPE
 from keyrack.server.wire import (
@@ -42,8 +42,7 @@ from keyrack.verifier import Verifier
 VERIFY = "/v1/verify"
 BATCH = "/v1/verify/batch"
 ANY_TENANT = ("tenants:verify",)
-_FORWARD_AUTH = frozenset({PATH, NGINX_PATH})
-QUIET_PATHS = frozenset({VERIFY, BATCH, PATH, NGINX_PATH, "/livez"})
+QUIET_PATHS = frozenset({VERIFY, BATCH, PATH, "/livez"})
 """No log line a request for these: refusals are in the journal, and its log lines."""
 MAX_KEPT_ANSWERS = 10_000
 _OPERATIONS = {VERIFY: f"POST {VERIFY}", BATCH: f"POST {BATCH}"}
@@ -70,7 +69,7 @@ class HotPaths:
         path = scope["path"]
         if path == VERIFY and scope["method"] == "POST":
             await self._verify(scope, receive, send, self._one)
-        elif path in _FORWARD_AUTH:
+        elif path == PATH:
             await self._forward_auth(scope, send)
         elif path == BATCH and scope["method"] == "POST":
             await self._verify(scope, receive, send, self._many)

@@ -7,10 +7,11 @@ from typing import Any
 from keyrack.core import fields
 from keyrack.core.credential import ENVIRONMENT, MAX_LENGTH
 from keyrack.core.scopes import MAX_SCOPES
+from keyrack.server import proxy_document
 from keyrack.server.bodies import SCOPE_SHAPE
 from keyrack.server.questions import MAX_BATCH, MAX_COST, MAX_ENVIRONMENTS
 
-TAGS = ("verify", "forward-auth")
+TAGS = ("verify", proxy_document.TAG)
 _SCOPES = {"type": "array", "maxItems": MAX_SCOPES, "items": SCOPE_SHAPE}
 _NAME = {"type": ["string", "null"], "minLength": 1, "maxLength": fields.MAX_NAME}
 _TEXT = {"type": "string"}
@@ -91,6 +92,7 @@ def schemas() -> dict[str, Any]:
         "Question": _QUESTION,
         "Questions": questions,
         "Answer": _ANSWER,
+        **proxy_document.schemas(),
         "Answers": {"type": "object", "required": ["data"], "properties": {"data": data}},
     }
 
@@ -102,8 +104,7 @@ def paths() -> dict[str, Any]:
     return {
         "/v1/verify": {"post": verify},
         "/v1/verify/batch": {"post": batch},
-        "/v1/forward-auth": {"get": _forward_auth("For Caddy, Traefik and Envoy", "forward_auth")},
-        "/v1/forward-auth/nginx": {"get": _forward_auth_nginx()},
+        **proxy_document.paths(),
     }
 
 
@@ -117,45 +118,6 @@ def _posted(summary: str, name: str, *, takes: str, gives: str) -> dict[str, Any
         "requestBody": {"required": True, "content": {"application/json": {"schema": _reference(takes)}}},
         "responses": {"200": {"description": "The decision", "content": content}},
     }
-
-
-def _forward_auth(summary: str, name: str) -> dict[str, Any]:
-    scope = {
-        "name": "scope",
-        "in": "query",
-        "required": True,
-        "description": "What the forwarded request needs; exactly once, several with commas. "
-        "A proxy may send X-Keyrack-Scope instead.",
-        "schema": SCOPE_SHAPE,
-    }
-    allowed = {
-        "description": "The request may pass",
-        "headers": _keyrack_headers("Key-Id", "Tenant", "User", "Scopes"),
-    }
-    return {
-        "tags": [TAGS[1]],
-        "summary": summary,
-        "description": "The decision on the request that the proxy forwards. Any method asks the same. "
-        "Answered to loopback and trusted proxies, on the internal listener, and to whoever presents a key "
-        "with gateway:authorize in X-Keyrack-Proxy-Key; anybody else gets 401. X-Keyrack-Environments and "
-        "X-Keyrack-Service stand for the members of a question; X-Original-URI or X-Forwarded-Uri and "
-        "X-Original-Method or X-Forwarded-Method say what the request is.",
-        "operationId": name,
-        "parameters": [scope],
-        "responses": {"200": allowed},
-    }
-
-
-def _forward_auth_nginx() -> dict[str, Any]:
-    operation = _forward_auth("For nginx auth_request", "forward_auth_nginx")
-    told = " Refused is 401, or 403 for all else; what it truly is stands in X-Keyrack-Status and -Problem."
-    refused = {"description": "Refused", "headers": _keyrack_headers("Status", "Problem")}
-    responses = {**operation["responses"], "403": refused}
-    return {**operation, "description": operation["description"] + told, "responses": responses}
-
-
-def _keyrack_headers(*names: str) -> dict[str, Any]:
-    return {f"X-Keyrack-{name}": {"schema": _TEXT} for name in names}
 
 
 def _reference(name: str) -> dict[str, str]:
