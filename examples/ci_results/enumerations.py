@@ -1,0 +1,102 @@
+"""The closed lists of the service (CI-5, CI-79, CI-80); tables, schemas and status rules share them."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Platform(StrEnum):
+    """Where a run is executed."""
+
+    LINUX = "linux"
+    WINDOWS = "windows"
+
+
+class TestType(StrEnum):
+    """What a run is of."""
+
+    __test__ = False  # its name tells pytest otherwise
+
+    COMMIT = "commit"
+    PR = "pr"
+
+
+class Stage(StrEnum):
+    """What a worker says of its progress."""
+
+    PREPARATION = "preparation"
+    TESTING = "testing"
+    COMPLETED = "completed"
+    CANCELED = "canceled"
+
+
+class Origin(StrEnum):
+    """Who wrote a progress event."""
+
+    USER = "user"
+    WORKER = "worker"
+    SERVICE = "service"
+
+
+class InputType(StrEnum):
+    """How a test gets its input."""
+
+    FILE = "file"
+    STDIN = "stdin"
+    UDP = "udp"
+
+
+class OutputType(StrEnum):
+    """How a test gives its output."""
+
+    FILE = "file"
+    NULL = "null"
+    TCP = "tcp"
+    CEA708 = "cea708"
+    MULTIPROGRAM = "multiprogram"
+    STDOUT = "stdout"
+    REPORT = "report"
+
+
+class Role(StrEnum):
+    """What a person is here."""
+
+    ADMIN = "admin"
+    CONTRIBUTOR = "contributor"
+    TESTER = "tester"
+    USER = "user"
+
+
+STAFF = (Role.ADMIN, Role.CONTRIBUTOR, Role.TESTER)
+
+
+class RunStatus(StrEnum):
+    """The status of a run; the rules stand in services/statuses.py."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    CANCELED = "canceled"
+    ERROR = "error"
+    PASS = "pass"
+    FAIL = "fail"
+    INCOMPLETE = "incomplete"
+
+
+TERMINAL = frozenset({RunStatus.PASS, RunStatus.FAIL, RunStatus.CANCELED, RunStatus.ERROR})
+
+
+class SampleStatus(StrEnum):
+    """The status of one test of a run."""
+
+    NOT_STARTED = "not_started"
+    MISSING_OUTPUT = "missing_output"
+    FAIL = "fail"
+    PASS = "pass"
+
+
+class Verdict(StrEnum):
+    """How an output compares with what was expected when it was reported."""
+
+    MATCH = "match"
+    VARIANT = "variant"
+    DIFFERENT = "different"

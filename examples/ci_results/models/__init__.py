@@ -1,0 +1,1 @@
+"""Tables and every SQL statement: nothing outside of this package knows SQL."""

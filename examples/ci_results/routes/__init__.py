@@ -1,0 +1,1 @@
+"""The operations: each hands what it was given to a service."""
