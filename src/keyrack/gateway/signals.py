@@ -28,7 +28,7 @@ log = logging.getLogger("keyrack.signals")
 
 
 class SignalKind(StrEnum):
-    """What can be told: the events of UG-30 and the alerts of UG-31."""
+    """What can be told: the events of UG-30, the alerts of UG-31, and that of UG-15."""
 
     ROTATION_STARTED = "rotation.started"
     GRACE_EXPIRED = "rotation.grace_expired"
@@ -47,6 +47,7 @@ class SignalKind(StrEnum):
     ALERT_OLD_KEY_NOT_FALLING = "alert.old_key_not_falling"
     ALERT_NEW_KEY_REFUSED = "alert.new_key_refused"
     ALERT_ROTATION_NOT_CLEANED = "alert.rotation_not_cleaned"
+    ALERT_UNREADABLE_END = "alert.unreadable_end"
 
 
 _LEVELS: Mapping[SignalKind, int] = {

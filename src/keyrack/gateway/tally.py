@@ -123,6 +123,10 @@ class Tally:
             if slot[0] not in upstreams:
                 del self._accepted[slot]
 
+    def known(self, upstream_id: str, number: int) -> VersionUse | None:
+        """The use of a version when it was last read."""
+        return self._known.get((upstream_id, number))
+
     def use_of(self, upstream: Upstream) -> UpstreamUse:
         """What was written of one upstream by now. Waits for the store; raises Unavailable."""
         return self.uses_of([upstream])[upstream.id]

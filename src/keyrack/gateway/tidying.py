@@ -6,7 +6,7 @@ Sending never waits for this: an old key is no candidate from its end on. Any nu
 from __future__ import annotations
 
 import logging
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from keyrack.core.authority import Authority
 from keyrack.core.upstream import Upstream, UpstreamVersion
@@ -24,14 +24,15 @@ NOTHING_OPENED = Vault(None)
 log = logging.getLogger("keyrack.gateway.tidying")
 
 
-def tidy(stores: Stores, replica: Replica, now: datetime) -> int:
+def tidy(stores: Stores, replica: Replica, now: datetime, *, settled: timedelta = timedelta(0)) -> int:
     """Clean up rotations that ran out, once, and erase keys a day after their end; how many groups changed.
 
-    What is due is looked for in memory; the store is asked about nothing else. Raises Unavailable.
+    What is due is looked for in memory; the store is asked about nothing else. With `settled`, what ran out
+    more recently waits, so that the last sends are counted before. Raises Unavailable.
     """
     if stores.fixed:
         return 0
-    due = [one for one in list(replica.upstreams.values()) if _is_due(one, replica, now)]
+    due = [one for one in list(replica.upstreams.values()) if _is_due(one, replica, now - settled)]
     return sum(stores.ledger.commit(_Tidying(one, now)) for one in due)
 
 

@@ -1,0 +1,112 @@
+"""Messages to webhooks: made when a signal is told, sent behind, tried again, and given up in the end."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterator
+
+import aiohttp
+
+from keyrack.core.model import DEFAULT_TENANT
+from keyrack.core.webhooks import Webhook, Webhooks
+from keyrack.gateway.outgoing import Outgoing
+from keyrack.gateway.signals import Signal, content
+from keyrack.stores.opened import Stores
+from keyrack.stores.outbox import Delivery, DeliveryState, Notice
+
+AT_ONCE = 20
+ANSWER = aiohttp.ClientTimeout(total=15.0)
+LEASE_SECONDS = 60.0
+"""How long one process has for an attempt before others may make it."""
+BACK_OFF = (5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400)
+"""Seconds between attempts, those that Standard Webhooks proposes; after the last one it is given up."""
+JITTER = 0.2
+GONE = 410
+"""With this status a receiver says that it wants no more."""
+
+
+class Messages:
+    """Makes the messages that signals owe. Implements keyrack.gateway.signals.Addressing."""
+
+    def __init__(self, webhooks: Webhooks):
+        self._webhooks = webhooks
+
+    def deliveries(self, signal: Signal, notice: Notice) -> Iterator[Delivery]:
+        """One for each webhook that wants this signal, due at once."""
+        told = content(signal, notice)
+        message = {"type": signal.kind.value, "timestamp": told.pop("at"), "data": told}
+        body = json.dumps(message, separators=(",", ":")).encode()
+        message_id = f"msg_{hashlib.sha256(notice.id.encode()).hexdigest()[:32]}"
+        for webhook in self._webhooks:
+            if webhook.wants(signal.kind.value, signal.tenant):
+                yield Delivery(message_id, webhook.name, signal.kind.value, body, notice.at)
+
+
+class Courier:
+    """Sends what is due, from the event loop that `outgoing` belongs to."""
+
+    def __init__(self, stores: Stores, webhooks: Webhooks, outgoing: Outgoing):
+        self._outbox = stores.gateway.outbox
+        self._clock = stores.clock
+        self._webhooks = webhooks
+        self._outgoing = outgoing
+        self.totals: Counter[str] = Counter()
+        """Attempts of this process since the start by outcome, for metrics."""
+
+    async def send_due(self) -> int:
+        """Make one attempt at each delivery that is due, some at once; returns how many.
+
+        Raises Unavailable.
+        """
+        now = self._clock()
+        due = await asyncio.to_thread(self._outbox.lease, now, now + LEASE_SECONDS, AT_ONCE)
+        await asyncio.gather(*(self._send(one) for one in due))
+        return len(due)
+
+    async def _send(self, delivery: Delivery) -> None:
+        webhook = self._webhooks.get(delivery.webhook)
+        status: int | str = "no webhook of this name is configured"
+        if webhook is not None:
+            status = await self._attempt(webhook, delivery)
+        after = attempted(delivery, status, self._clock())
+        self.totals[after.state.value if after.trouble is None else "failed"] += 1
+        await asyncio.to_thread(self._outbox.put, after)
+
+    async def _attempt(self, webhook: Webhook, delivery: Delivery) -> int | str:
+        """The status of the answer, or why there was none."""
+        headers = webhook.headers(delivery.message, delivery.body, at=int(self._clock()))
+        session = self._outgoing.session(webhook.tenant or DEFAULT_TENANT)
+        try:
+            async with session.post(
+                webhook.url, data=delivery.body, headers=headers, allow_redirects=False, timeout=ANSWER
+            ) as answer:
+                return answer.status
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            # Only the class: a message may quote an address of the inner network.
+            return type(error).__name__
+
+
+def attempted(delivery: Delivery, status: int | str, now: float) -> Delivery:
+    """What becomes of a delivery after an attempt that had this status, or no answer for this reason."""
+    attempts = delivery.attempts + 1
+    if isinstance(status, int) and 200 <= status < 300:
+        return delivery._replace(attempts=attempts, state=DeliveryState.DELIVERED, trouble=None, due_at=now)
+    trouble = f"answered {status}" if isinstance(status, int) else status
+    if status == GONE or attempts > len(BACK_OFF):
+        return delivery._replace(attempts=attempts, state=DeliveryState.DEAD, trouble=trouble, due_at=now)
+    wait = BACK_OFF[attempts - 1] * (1 + JITTER * _share(delivery, attempts))
+    return delivery._replace(attempts=attempts, trouble=trouble, due_at=now + wait)
+
+
+def retried(delivery: Delivery, now: float) -> Delivery:
+    """A delivery that is due again, with all its attempts before it."""
+    return delivery._replace(attempts=0, state=DeliveryState.WAITING, trouble=None, due_at=now)
+
+
+def _share(delivery: Delivery, attempt: int) -> float:
+    """Between 0 and 1, evenly spread over deliveries, so that they are not all tried again at once."""
+    digest = hashlib.sha256(f"{delivery.message}/{delivery.webhook}/{attempt}".encode()).digest()
+    return int.from_bytes(digest[:4], "big") / 2**32
