@@ -206,7 +206,7 @@ def _open(url: str, cut: bool, max_keys: int | None) -> None:
     global _node
     _node = Verifier.open(url, peppers=PEPPERS, replica_max_keys=max_keys)
     if cut:
-        _node.stores.keys.pushed = lambda: False  # type: ignore[attr-defined]
+        _node.stores.keys.pushed = lambda: False  # type: ignore[attr-defined]  # no news is announced
 
 
 def _await(text: str, passing: bool) -> float:

@@ -29,7 +29,7 @@ def main() -> None:
     environment = {**prepared(example, data, os.environ), **os.environ}
     sys.stdout.write(introduction(example, data / KEPT, options.port))
     sys.stdout.flush()
-    os.execve(sys.executable, [sys.executable, "-m", *example.command(options.port)], environment)  # noqa: S606
+    os.execve(sys.executable, [sys.executable, "-m", *example.command(options.port)], environment)  # noqa: S606  # our own command
 
 
 def prepared(example: Example, data: Path, environment: Mapping[str, str]) -> dict[str, str]:

@@ -30,7 +30,7 @@ class QuotaExhausted(Problem):
 
     status, code, title = 402, "credits_exhausted", "Quota exhausted"
 
-    def __init__(self, *, type: str, limit: int, used: int, reset_at: datetime | None):  # noqa: A002
+    def __init__(self, *, type: str, limit: int, used: int, reset_at: datetime | None):  # noqa: A002  # the member's name
         reset = None if reset_at is None else written(reset_at)
         super().__init__(
             "The quota of this tenant is spent.", type=type, limit=limit, used=used, resetAt=reset

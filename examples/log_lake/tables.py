@@ -50,7 +50,7 @@ class Part:
         self,
         schema: pa.Schema,
         columns: Sequence[str] | None = None,
-        filter: pc.Expression | None = None,  # noqa: A002  # DataFusion calls it so
+        filter: pc.Expression | None = None,  # noqa: A002  # Arrow calls it that  # DataFusion calls it so
         batch_size: int = 8192,
     ) -> Scan:
         """A scan of all its objects."""
@@ -91,11 +91,11 @@ class StreamTable(ds.Dataset):  # type: ignore[misc]  # the base has no types
         """Why reading ended early, if it did for trouble with the storage."""
         return next((part.trouble for part in self._parts if part.trouble), None)
 
-    def scanner(self, columns: Sequence[str] | None = None, filter: pc.Expression | None = None) -> Scan:  # noqa: A002
+    def scanner(self, columns: Sequence[str] | None = None, filter: pc.Expression | None = None) -> Scan:  # noqa: A002  # Arrow calls it that
         """What DataFusion learns the schema of a scan from; it reads the parts."""
         return Scan(self._schema, columns, iter(()))
 
-    def get_fragments(self, filter: pc.Expression | None = None) -> list[Part]:  # noqa: A002
+    def get_fragments(self, filter: pc.Expression | None = None) -> list[Part]:  # noqa: A002  # Arrow calls it that
         """The parts, each to be scanned with the filter."""
         return list(self._parts)
 

@@ -123,7 +123,7 @@ class Protection:
     async def _check(self, send: Send) -> None:
         """Stop the start where rows are missing; a server takes a bare exception for no lifespan at all."""
         try:
-            self._guard  # noqa: B018
+            self._guard  # noqa: B018  # to look at it is to check it
         except ConfigurationError as error:
             await send({"type": "lifespan.startup.failed", "message": error.detail})
             raise

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
@@ -15,6 +16,7 @@ from prometheus_client.multiprocess import MultiProcessCollector, mark_process_d
 from keyrack.server import shared_folder
 from keyrack.verifier import Verifier
 
+_Live = Literal["livemax", "livemin"]
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -43,17 +45,19 @@ class Metrics:
             ["outcome"],
             registry=self._registry,
         )
-        self._age = self._gauge("keyrack_replica_age_seconds", "Since the replica was last confirmed.", "max")
-        self._held = self._gauge("keyrack_replica_keys", "Keys that the replica holds.", "max")
-        self._keys = self._gauge("keyrack_keys", "Keys in the store.", "max")
+        self._age = self._gauge(
+            "keyrack_replica_age_seconds", "Since the replica was last confirmed.", "livemax"
+        )
+        self._held = self._gauge("keyrack_replica_keys", "Keys that the replica holds.", "livemax")
+        self._keys = self._gauge("keyrack_keys", "Keys in the store.", "livemax")
         self._reads = Counter(
             "keyrack_replica_reads",
             "Keys that were not held and looked for in the store, by outcome.",
             ["outcome"],
             registry=self._registry,
         )
-        self._head = self._gauge("keyrack_log_number", "The last event that the replica applied.", "min")
-        self._ready = self._gauge("keyrack_ready", "1 while decisions can be made.", "min")
+        self._head = self._gauge("keyrack_log_number", "The last event that the replica applied.", "livemin")
+        self._ready = self._gauge("keyrack_ready", "1 while decisions can be made.", "livemin")
 
     def move(self) -> None:
         """Take over what the engine counted since the last time."""
@@ -76,7 +80,7 @@ class Metrics:
             return generate_latest(self._registry)
         _forget_dead(Path(folder))
         registry = CollectorRegistry()
-        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # the library has no type for it
         return generate_latest(registry)
 
     def _take_over(self, metric: Counter, totals: Mapping[str, int]) -> None:
@@ -84,15 +88,15 @@ class Metrics:
             metric.labels(outcome).inc(total - self._counted.get((metric, outcome), 0))
             self._counted[metric, outcome] = total
 
-    def _gauge(self, name: str, text: str, mode: str) -> Gauge:
-        return Gauge(name, text, registry=self._registry, multiprocess_mode=f"live{mode}")  # type: ignore[arg-type]
+    def _gauge(self, name: str, text: str, mode: _Live) -> Gauge:
+        return Gauge(name, text, registry=self._registry, multiprocess_mode=mode)
 
 
 def _forget_dead(folder: Path) -> None:
     """Drop the gauges of workers that died: what they last knew would stand for ever."""
     for pid in {file.stem.rpartition("_")[2] for file in folder.glob("gauge_live*.db")}:
         if not _lives(int(pid)):
-            mark_process_dead(pid, str(folder))  # type: ignore[no-untyped-call]
+            mark_process_dead(pid, str(folder))  # type: ignore[no-untyped-call]  # likewise
 
 
 def _lives(pid: int) -> bool:

@@ -25,7 +25,7 @@ def when_up(settings: Settings, then: Callable[[], None]) -> None:
 def say_address(settings: Settings) -> None:
     """Where the server and its documentation are."""
     base = f"http://{settings.host}:{settings.port}"
-    print(f"Keyrack serves {public_url(settings.store)} at {base}, documentation at {base}/docs", flush=True)  # noqa: T201
+    _say(f"Keyrack serves {public_url(settings.store)} at {base}, documentation at {base}/docs")
 
 
 def take_tour(settings: Settings, root_key: str) -> None:
@@ -35,7 +35,11 @@ def take_tour(settings: Settings, root_key: str) -> None:
     question = {"key": minted["secret"], "scopes": ["logs:read"]}
     decision = _post(settings, "/v1/verify", root_key, question)
     for line in _lines(settings, root_key, minted, decision):
-        print(line, flush=True)  # noqa: T201
+        _say(line)
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)  # noqa: T201  # for the person at the terminal, beside the log
 
 
 def _lines(
