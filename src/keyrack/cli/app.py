@@ -10,6 +10,7 @@ import typer
 from typer.main import get_command
 
 from keyrack.cli import exits
+from keyrack.cli.api import app as api
 from keyrack.cli.blocks import app as blocks
 from keyrack.cli.copying import copy_store
 from keyrack.cli.doctor import doctor
@@ -22,6 +23,7 @@ from keyrack.cli.sessions import app as sessions
 from keyrack.cli.start import init, serve
 from keyrack.cli.store import app as store
 from keyrack.cli.tenants import app as tenants
+from keyrack.cli.upstream import app as upstream
 from keyrack.cli.verify import verify
 from keyrack.core.errors import KeyrackError
 
@@ -44,6 +46,8 @@ for name, group in {
     "keys": keys,
     "tenants": tenants,
     "blocks": blocks,
+    "upstream": upstream,
+    "api": api,
     "events": events,
     "denials": denials,
     "pepper": pepper,

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import getpass
-import sys
 from typing import Annotated, Any
 
 import typer
 
 from keyrack.cli import display, exits, options
 from keyrack.cli.desk import client_of
-from keyrack.core.errors import InvalidRequest, Unavailable
-from keyrack.core.session import MAX_LENGTH
+from keyrack.cli.standard_input import read_secret
+from keyrack.core.errors import Unavailable
 from keyrack.server.opening import open_verifier
 from keyrack.server.questions import answer_json, read_question
 from keyrack.settings import Settings
@@ -42,7 +40,7 @@ def verify(
     Exit code 0: allowed, 1: denied, 3: nothing can be decided.
     """
     question = {
-        "key": _read_text(),
+        "key": read_secret("Key", "keyrack verify"),
         "scopes": scope or [],
         "tenant": tenant,
         "ip": ip,
@@ -73,14 +71,3 @@ def _code(answer: dict[str, Any]) -> int:
     if answer["valid"]:
         return exits.OK
     return exits.UNAVAILABLE if answer["code"] == Unavailable.code else exits.REFUSED
-
-
-def _read_text() -> str:
-    """One line, too long ones cut: what is longer than a session token can be is refused as such."""
-    if sys.stdin.isatty():
-        text = getpass.getpass("Key: ")
-    else:
-        text = sys.stdin.buffer.readline(2 * MAX_LENGTH).decode("latin-1")
-    if not text.strip():
-        raise InvalidRequest("Give the key's text on standard input: `keyrack verify < file`.")
-    return text.strip()

@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from urllib.parse import quote
 
 from keyrack.client import reading
+from keyrack.client.apis import Apis
 from keyrack.client.blocks import NetworkBlocks
+from keyrack.client.upstreams import Upstreams
 from keyrack.client.values import Answer, Health, KeyView, NewKey, NewSession, Page
 from keyrack.core.errors import ConfigurationError, Unavailable
 from keyrack.core.events import Event
@@ -57,6 +59,10 @@ class Client:
         self._calls = open_calls(url, key=key, timeout=timeout, retries=retries, transport=transport)
         self.network_blocks = NetworkBlocks(self._calls)
         """Where no key of a tenant may be used from."""
+        self.upstreams = Upstreams(self._calls)
+        """Credit groups, with the keys that upstreams are sent."""
+        self.apis = Apis(self._calls)
+        """What callers reach through the gateway."""
 
     def close(self) -> None:
         """Close every connection."""

@@ -19,6 +19,7 @@ from keyrack.core.errors import (
     ConfigurationError,
     Conflict,
     KeyrackError,
+    NotFound,
     NotHeld,
     Tampered,
     Unavailable,
@@ -124,7 +125,7 @@ FAILURES: Mapping[str, type[KeyrackError]] = {
 def error_of(status: int, problem: Mapping[str, Any], *, retry_after: int | None = None) -> KeyrackError:
     """The error that a problem document (RFC 9457) of a server stands for.
 
-    One class for each code; the named codes of 409 are all Conflict, with that code.
+    One class for each code; the named codes of 404, 409 and 422 are of one class each, with that code.
     """
     code, details = str(problem.get("code", "")), dict(problem.get("details") or {})
     detail = str(problem.get("detail") or f"The server answered {status}.")
@@ -143,9 +144,10 @@ def _make(status: int, code: str, detail: str, details: dict[str, Any]) -> Keyra
     refusal = REFUSALS.get((code, status))
     if refusal is not None:
         return refusal(detail, details=details)
-    kind = FAILURES.get(code, KeyrackError)
-    if status == 409 and not issubclass(kind, Conflict):
-        kind = Conflict
+    general = _NAMED.get(status, KeyrackError)
+    kind = FAILURES.get(code, general)
+    if not issubclass(kind, general):
+        kind = general
     # Each has a constructor for whoever finds something wrong; here somebody else found it.
     error = kind.__new__(kind)
     KeyrackError.__init__(error, detail, code=code or None, details=details)
@@ -157,6 +159,8 @@ def _not_held(detail: str, details: dict[str, Any]) -> KeyrackError | None:
     return NotHeld(details["not_held"]) if "not_held" in details else None
 
 
+_NAMED: Mapping[int, type[KeyrackError]] = {404: NotFound, 409: Conflict, 422: ValidationFailed}
+"""The statuses with named codes, and the class of all of them."""
 _SPECIAL: Mapping[str, Callable[[str, dict[str, Any]], KeyrackError | None]] = {
     "insufficient_scope": _not_held,
     "validation_error": lambda detail, details: ValidationFailed(details.get("fields", {})),
