@@ -251,6 +251,7 @@ def fails(function: Function) -> bool:
     return any(isinstance(node, ast.Assert | ast.Raise) for node in ast.walk(function))
 
 
+@pytest.mark.spec("UG-56")
 def test_every_test_can_fail() -> None:
     can_fail = asserting()
     tests = [(path, one) for path in TESTS for one in functions(path) if one.name.startswith("test_")]
@@ -261,6 +262,28 @@ def test_every_test_can_fail() -> None:
     ]
     assert len(tests) > 500
     assert without == []
+
+
+SUBSTITUTES = ("unittest.mock", "Mock", "MagicMock", "AsyncMock", "MockTransport")
+
+
+@pytest.mark.spec("UG-56")
+def test_no_test_puts_something_made_up_in_the_place_of_what_it_tests() -> None:
+    """Least of all the gateway's client: its tests have upstreams that answer over HTTP."""
+    paths = sorted((ROOT / "tests").rglob("*.py"))
+    nodes = [(path, node) for path in paths for node in ast.walk(tree(path))]
+    mocked = [
+        f"{path.name}: {module}" for path in paths for module in imported(path) if module in SUBSTITUTES
+    ]
+    named_so = [path.name for path, node in nodes if isinstance(node, ast.Name) and node.id in SUBSTITUTES]
+    patched = [
+        f"{path.name}:{node.lineno}"
+        for path, node in nodes
+        if isinstance(node, ast.Call)
+        and ast.unparse(node.func).endswith("monkeypatch.setattr")
+        and "aiohttp" in ast.unparse(node)
+    ]
+    assert mocked + named_so + patched == []
 
 
 @pytest.mark.parametrize("path", MODULES, ids=named)
