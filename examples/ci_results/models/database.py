@@ -1,6 +1,6 @@
 """The database: SQLite in WAL by default, PostgreSQL by URL, brought to this schema when it is opened.
 
-Every driver error leaves here as Unavailable.
+Every driver error leaves here as Unavailable, but for one: Taken.
 """
 
 from __future__ import annotations
@@ -26,6 +26,10 @@ BUSY_SECONDS = 5
 CONNECTIONS = 40
 """As many as there are threads for requests, so that none waits for a connection."""
 _DRIVERS = {"sqlite": "sqlite", "postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg"}
+
+
+class Taken(Exception):
+    """What must be unique is there already; whoever writes it knows what that means."""
 
 
 class Database:
@@ -84,8 +88,8 @@ class Database:
 def _translated() -> Iterator[None]:
     try:
         yield
-    except IntegrityError:  # whoever writes what must be unique knows what it means
-        raise
+    except IntegrityError as error:
+        raise Taken() from error
     except DBAPIError as error:
         raise Unavailable("The database cannot be used right now.") from error
 
