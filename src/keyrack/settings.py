@@ -20,6 +20,7 @@ from keyrack.core.master_keys import MasterKeys
 from keyrack.core.model import Network
 from keyrack.core.peppers import Peppers
 from keyrack.core.policy import Policy
+from keyrack.core.webhooks import Webhooks
 from keyrack.stores.follower import DEFAULT_MAX_STALE
 from keyrack.stores.urls import DEFAULT_URL
 from keyrack.verifier import DEFAULT_POLL
@@ -65,6 +66,8 @@ class Settings:
     """Seconds for which an upstream may say nothing."""
     policy: Policy = field(default_factory=Policy)
     """What the file that KEYRACK_POLICY names says."""
+    webhooks: Webhooks = field(default_factory=Webhooks, repr=False)
+    """Those of the file that KEYRACK_WEBHOOKS names."""
     key: str | None = field(default=None, repr=False)
     traefik_key: str | None = field(default=None, repr=False)
     """The key that Traefik is known by, which can show none itself."""
@@ -151,9 +154,9 @@ def _networks(text: str) -> tuple[Network, ...]:
         raise ValueError("must be networks in CIDR form, joined by commas.") from None
 
 
-def _policy(text: str) -> Policy:
+def _content(path: str) -> str:
     try:
-        return Policy.read(Path(text).read_text(encoding="utf-8"))
+        return Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ValueError(f"names a file that cannot be read: {type(error).__name__}.") from None
 
@@ -194,7 +197,8 @@ _READERS: Mapping[str, Callable[[str], Any]] = {
     "trusted_proxies": _networks,
     "upstream_networks": _networks,
     "upstream_timeout": _seconds,
-    "policy": _policy,
+    "policy": lambda text: Policy.read(_content(text)),
+    "webhooks": lambda text: Webhooks.read(_content(text)),
     "key": _word,
     "traefik_key": _word,
     "host": _word,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Self
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Self
 
 from keyrack.core.webhooks import Webhooks
 from keyrack.gateway.breaker import CircuitBreakers
@@ -12,15 +14,19 @@ from keyrack.gateway.webhooks import Messages
 from keyrack.stores.opened import Stores
 
 
-class Monitoring(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Monitoring:
     """Counts, circuit breakers and signals. keyrack.gateway.chores keeps them going."""
 
     tally: Tally
     breakers: CircuitBreakers
     signals: Signals
+    webhooks: Webhooks
+    attempts: Counter[str] = field(default_factory=Counter)
+    """Attempts to tell a webhook by outcome, since the start."""
 
     @classmethod
     def of(cls, stores: Stores, webhooks: Webhooks | None = None) -> Self:
         """Those on this store, with messages to these webhooks."""
-        messages = Messages(webhooks) if webhooks else None
-        return cls(Tally(stores), CircuitBreakers(stores), Signals(stores, messages))
+        given = webhooks or Webhooks()
+        return cls(Tally(stores), CircuitBreakers(stores), Signals(stores, Messages(given)), given)

@@ -85,20 +85,13 @@ class Addressing(Protocol):
         """What is owed for a signal."""
 
 
-class Nobody:
-    """No webhook is configured. Implements Addressing."""
-
-    def deliveries(self, signal: Signal, notice: Notice) -> Iterable[Delivery]:
-        return ()
-
-
 class Signals:
     """Takes signals from anywhere in the process and tells those that nobody told before."""
 
     def __init__(self, stores: Stores, webhooks: Addressing | None = None):
         self._outbox = stores.gateway.outbox
         self._clock = stores.clock
-        self._webhooks = webhooks or Nobody()
+        self._webhooks = webhooks
         self._waiting: deque[tuple[Signal, Notice]] = deque(maxlen=MAX_WAITING)
         self._claimed: set[str] = set()
         self._turn = threading.Lock()
@@ -133,12 +126,11 @@ class Signals:
     def _claim(self, waiting: Sequence[tuple[Signal, Notice]]) -> frozenset[str]:
         if not waiting:
             return frozenset()
-        owed = [
-            (notice.id, delivery)
-            for signal, notice in waiting
-            for delivery in self._webhooks.deliveries(signal, notice)
-        ]
+        owed = [(notice.id, one) for signal, notice in waiting for one in self._owed(signal, notice)]
         return self._outbox.claim([notice for _, notice in waiting], owed)
+
+    def _owed(self, signal: Signal, notice: Notice) -> Iterable[Delivery]:
+        return () if self._webhooks is None else self._webhooks.deliveries(signal, notice)
 
     def _say(self, signal: Signal, notice: Notice) -> None:
         self.totals[signal.kind.value] += 1

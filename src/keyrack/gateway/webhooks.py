@@ -48,13 +48,12 @@ class Messages:
 class Courier:
     """Sends what is due, from the event loop that `outgoing` belongs to."""
 
-    def __init__(self, stores: Stores, webhooks: Webhooks, outgoing: Outgoing):
+    def __init__(self, stores: Stores, webhooks: Webhooks, outgoing: Outgoing, totals: Counter[str]):
         self._outbox = stores.gateway.outbox
         self._clock = stores.clock
         self._webhooks = webhooks
         self._outgoing = outgoing
-        self.totals: Counter[str] = Counter()
-        """Attempts of this process since the start by outcome, for metrics."""
+        self._totals = totals
 
     async def send_due(self) -> int:
         """Make one attempt at each delivery that is due, some at once; returns how many.
@@ -72,7 +71,7 @@ class Courier:
         if webhook is not None:
             status = await self._attempt(webhook, delivery)
         after = attempted(delivery, status, self._clock())
-        self.totals[after.state.value if after.trouble is None else "failed"] += 1
+        self._totals["failed" if after.state is DeliveryState.WAITING else after.state.value] += 1
         await asyncio.to_thread(self._outbox.put, after)
 
     async def _attempt(self, webhook: Webhook, delivery: Delivery) -> int | str:

@@ -8,11 +8,12 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
+from keyrack.gateway.monitoring import Monitoring
 from keyrack.server import shared_folder
 from keyrack.verifier import Verifier
 
@@ -23,9 +24,10 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 class Metrics:
     """The metrics of one worker; `text` shows those of all of them."""
 
-    def __init__(self, verifier: Verifier):
+    def __init__(self, verifier: Verifier, monitoring: Monitoring | None = None):
         self._verifier = verifier
-        self._counted: dict[tuple[Counter, str], int] = {}
+        self._monitoring = monitoring or Monitoring.of(verifier.stores)
+        self._counted: dict[tuple[Counter, tuple[str, ...]], int] = {}
         self._registry = CollectorRegistry()
         self._decisions = Counter(
             "keyrack_decisions",
@@ -58,6 +60,25 @@ class Metrics:
         )
         self._head = self._gauge("keyrack_log_number", "The last event that the replica applied.", "livemin")
         self._ready = self._gauge("keyrack_ready", "1 while decisions can be made.", "livemin")
+        self._sends = Counter(
+            "keyrack_upstream_sends",
+            "Requests sent with a version of an upstream's key, by what became of it.",
+            ["tenant", "group", "version", "outcome"],
+            registry=self._registry,
+        )
+        self._signals = Counter(
+            "keyrack_signals",
+            "Events of rotations, and alerts, that were told.",
+            ["event"],
+            registry=self._registry,
+        )
+        self._attempts = Counter(
+            "keyrack_webhook_attempts",
+            "Attempts to tell a webhook, by whether it was `delivered`, `failed` or is `dead`.",
+            ["outcome"],
+            registry=self._registry,
+        )
+        self._open = self._gauge("keyrack_open_breakers", "Upstream servers that are sent nothing.", "livemax")
 
     def move(self) -> None:
         """Take over what the engine counted since the last time."""
@@ -71,6 +92,10 @@ class Metrics:
         self._keys.set(follower.replica.in_all)
         self._head.set(follower.replica.head.number)
         self._ready.set(follower.doubt() is None)
+        self._take_over(self._sends, self._monitoring.tally.totals)
+        self._take_over(self._signals, self._monitoring.signals.totals)
+        self._take_over(self._attempts, self._monitoring.attempts)
+        self._open.set(self._monitoring.breakers.open)
 
     def text(self) -> bytes:
         """All metrics in Prometheus' text format."""
@@ -83,10 +108,12 @@ class Metrics:
         MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # the library has no type for it
         return generate_latest(registry)
 
-    def _take_over(self, metric: Counter, totals: Mapping[str, int]) -> None:
-        for outcome, total in totals.items():
-            metric.labels(outcome).inc(total - self._counted.get((metric, outcome), 0))
-            self._counted[metric, outcome] = total
+    def _take_over(self, metric: Counter, totals: Mapping[Any, int]) -> None:
+        """Count what was added to totals since, which are by one label or by several."""
+        for name, total in list(totals.items()):
+            labels = name if isinstance(name, tuple) else (name,)
+            metric.labels(*labels).inc(total - self._counted.get((metric, labels), 0))
+            self._counted[metric, labels] = total
 
     def _gauge(self, name: str, text: str, mode: _Live) -> Gauge:
         return Gauge(name, text, registry=self._registry, multiprocess_mode=mode)

@@ -86,7 +86,7 @@ def _is(delivery: Delivery) -> Any:
 
 
 def _row(delivery: Delivery) -> dict[str, Any]:
-    return delivery._replace(state=delivery.state.value)._asdict()  # type: ignore[arg-type]
+    return {**delivery._asdict(), "state": delivery.state.value}
 
 
 def _delivery(row: Any) -> Delivery:
