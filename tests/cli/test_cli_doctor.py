@@ -178,3 +178,23 @@ def test_accepting_says_what_to_revoke_again(shell: Shell, node: Verifier) -> No
 def test_there_is_nothing_to_accept_where_nothing_was_lost(shell: Shell) -> None:
     ran = shell("doctor", "--accept-head", "--json")
     assert (ran.code, ran.problem["code"]) == (1, "conflict")
+
+
+def test_heads_of_nodes_that_are_not_registered_are_told(shell: Shell) -> None:
+    shell.set("KEYRACK_PEPPERS", PEPPERS)
+    store = ("--store", "file:keys")
+    assert shell("init", *store).code == 0
+    untold = shell("doctor", *store, "--accept-head", "--json")
+    assert (untold.code, untold.problem["code"]) == (1, "conflict")
+    told = ("--lost", f"9:{'a' * 64}", "--lost", f"8:{'b' * 64}")
+    accepted = shell.json("doctor", *store, "--accept-head", *told)
+    assert [(lost["node"], lost["number"]) for lost in accepted["lost"]] == [(None, 9), (None, 8)]
+    assert shell.json("events", "list", *store)["data"][-1]["data"]["lost"][0] == {
+        "number": 9,
+        "hash": "a" * 64,
+    }
+
+
+def test_a_head_that_is_told_wrongly_is_refused(shell: Shell) -> None:
+    ran = shell("doctor", "--accept-head", "--lost", "9:abc", "--json")
+    assert (ran.code, ran.problem["code"]) == (2, "invalid_request")

@@ -162,7 +162,7 @@ def test_a_store_that_fell_back_is_refused_naming_both_heads_and_stays_refused(b
     bed.keys._about.pop()
     assert not bed.follower.poll()
     trouble = str(bed.follower.trouble)
-    assert f"{ours.number} ({ours.hash.hex()[:16]})" in trouble
+    assert f"{ours.number}:{ours.hash.hex()}" in trouble
     assert f"head is {ours.number - 1} (" in trouble
     assert bed.follower.doubt() is Reason.STORE_DOWN
     bed.keys._entries.append(last)

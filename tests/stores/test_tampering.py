@@ -329,7 +329,7 @@ class TestTheWholeFile:
             backup.backup(live)
         assert not world.bed.verifier.follower.poll()
         trouble = str(world.bed.verifier.follower.trouble)
-        assert f"{ours.number} ({ours.hash.hex()[:16]})" in trouble
+        assert f"{ours.number}:{ours.hash.hex()}" in trouble
         assert f"{theirs.number} ({theirs.hash.hex()[:16]})" in trouble
         assert set(world.verdicts(world.bed.verifier).values()) == {"store_down"}
         world.bed.mint("a:b")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
 
-from keyrack.admin.restoring import Restored
+from keyrack.admin.restoring import Restored, read_lost
 from keyrack.admin.restoring import accept_head as accept
 from keyrack.cli import display, exits, options
 from keyrack.cli.checkup import examine
@@ -18,8 +19,21 @@ AcceptHead = Annotated[
 ]
 
 
+LostHeads = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--lost",
+        metavar="NUMBER:HASH",
+        help="With --accept-head: an event that a node had applied, as it says; repeatable.",
+    ),
+]
+
+
 def doctor(
-    store: options.Store = None, accept_head: AcceptHead = False, as_json: options.Json = False
+    store: options.Store = None,
+    accept_head: AcceptHead = False,
+    lost: LostHeads = None,
+    as_json: options.Json = False,
 ) -> None:
     """Look at the store, its log and records, the peppers, files, counters, nodes and the clock.
 
@@ -27,7 +41,7 @@ def doctor(
     event, and lists the keys that were refused as revoked and that this store does not know to be.
     """
     if accept_head:
-        _accept(store, as_json=as_json)
+        _accept(store, lost or (), as_json=as_json)
         return
     findings = list(examine(store))
     ok = all(finding.ok for finding in findings)
@@ -40,10 +54,11 @@ def doctor(
         raise typer.Exit(exits.REFUSED)
 
 
-def _accept(store: str | None, *, as_json: bool) -> None:
+def _accept(store: str | None, told: Sequence[str], *, as_json: bool) -> None:
+    heads = [read_lost(one) for one in told]
     with opened(store) as session:
-        restored = accept(session.stores, by=session.by.name)
-    lost = [{"node": node.id, "number": node.applied, "hash": node.hash.hex()} for node in restored.lost]
+        restored = accept(session.stores, by=session.by.name, lost=heads)
+    lost = [{"node": one.node, "number": one.number, "hash": one.hash.hex()} for one in restored.lost]
     if as_json:
         display.show_json({"event": restored.number, "lost": lost, "revocations": restored.revocations})
         return

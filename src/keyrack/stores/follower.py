@@ -15,11 +15,11 @@ from collections import Counter
 from functools import partial
 
 from keyrack.core.errors import KeyrackError, StoreMoved, Tampered, Unavailable
-from keyrack.core.events import Entry, Event, EventKind, Head, open_entry
+from keyrack.core.events import Entry, Event, Head, open_entry
 from keyrack.core.model import Reason
 from keyrack.core.peppers import Peppers
 from keyrack.core.policy import Policy
-from keyrack.stores.heads import head_of, missing_peppers, moved_to
+from keyrack.stores.heads import head_of, lost_heads, missing_peppers, moved_to
 from keyrack.stores.protocols import Excerpt, Keys, Kind, Record
 from keyrack.stores.replica import Replica
 
@@ -132,12 +132,19 @@ class Follower:
 
     def _follow(self) -> None:
         # Remembered until all of it is applied: a store says only once that there is news.
-        self._behind = self._keys.moved() or self._behind
+        self._behind = self._moved() or self._behind
         if self._behind:
             self._apply_new()
             self._behind = False
         if self._refused:
             raise Tampered(self.trouble or "The store was exchanged.")
+
+    def _moved(self) -> bool:
+        try:
+            return self._keys.moved()
+        except Tampered as error:
+            ours = _named(self.replica.head)
+            raise Tampered(f"{error.detail} This node had applied event {ours}.") from None
 
     def _apply_new(self) -> None:
         applied = BATCH
@@ -170,10 +177,8 @@ class Follower:
         """Load anew a store whose log says that it was restored and names our head as lost."""
         last = self._keys.last()
         recent = Excerpt(after=max(0, last.number - BATCH), most=BATCH) if last else Excerpt(most=1)
-        known = (entry for entry in self._keys.entries(recent) if self._peppers.get(entry.pepper))
-        events = (open_entry(entry, self._peppers)[0] for entry in known)
-        lost = (one["hash"] for event in events if _restores(event) for one in event.data["lost"])
-        if ours.hash.hex() not in lost:
+        lost = lost_heads(self._keys.entries(recent), self._peppers)
+        if (ours.number, ours.hash.hex()) not in lost:
             raise Tampered(self._exchanged(ours))
         self._load()
         return 0
@@ -183,7 +188,7 @@ class Follower:
         theirs = f"{last.number} ({hashlib.sha256(last.body).hexdigest()[:16]})" if last else "none"
         return (
             "The store was rolled back, forked or exchanged: this node had applied event "
-            f"{ours.number} ({ours.hash.hex()[:16]}), the store's head is {theirs}."
+            f"{_named(ours)}, the store's head is {theirs}."
         )
 
 
@@ -196,8 +201,9 @@ def store_max_stale(keys: Keys, peppers: Peppers, head: Head) -> float:
     return float(event.data.get("max_stale", DEFAULT_MAX_STALE))
 
 
-def _restores(event: Event) -> bool:
-    return event.kind is EventKind.STORE_RESTORED
+def _named(head: Head) -> str:
+    """As `keyrack doctor --accept-head` has to be told where nodes are not registered."""
+    return f"{head.number}:{head.hash.hex()}"
 
 
 def _changed(event: Event, record: Record | None) -> Record | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Iterator
 
 from keyrack.core.errors import ConfigurationError, Tampered
 from keyrack.core.events import EMPTY, Entry, EventKind, Head, open_entry
@@ -32,6 +33,16 @@ def _refuse_retired(last: Entry, keys: Keys, peppers: Peppers) -> None:
         _, head = open_entry(entry, peppers)
         if last.pepper in head.retired and last.number > head.base:
             raise Tampered(f"Event {last.number} is under a pepper that was rotated out.", number=last.number)
+
+
+def lost_heads(entries: Iterable[Entry], peppers: Peppers) -> Iterator[tuple[int, str]]:
+    """The number and the hash (hex) of each event that one of these entries says was lost by a restore."""
+    for entry in entries:
+        if peppers.get(entry.pepper) is None:
+            continue
+        event, _ = open_entry(entry, peppers)
+        if event.kind is EventKind.STORE_RESTORED:
+            yield from ((one["number"], one["hash"]) for one in event.data["lost"])
 
 
 def moved_to(last: Entry | None, peppers: Peppers) -> str | None:

@@ -10,7 +10,7 @@ from keyrack.stores.objects.documents import Commit, read_commit, write_commit
 from keyrack.stores.objects.envelope import open_document, seal_document
 from keyrack.stores.objects.fetching import fetched
 from keyrack.stores.objects.paths import Place, number_of, path_of
-from keyrack.stores.objects.storage import Found, Storage
+from keyrack.stores.objects.storage import Found, Listed, Storage
 
 ATTEMPTS = 2
 """How often a commit is put whose result is not known; the same bytes again do no harm."""
@@ -41,6 +41,11 @@ class Commits:
     def require_all(self, numbers: Sequence[int]) -> Iterator[Found]:
         """The objects of such commits, in order."""
         return fetched(self.require, numbers)
+
+    def newest(self) -> Listed | None:
+        """The last of all commits; None when there is none."""
+        listed = self._storage.list(Place.LOG.folder)
+        return next((one for one in reversed(listed) if number_of(one.path) is not None), None)
 
     def numbers_behind(self, number: int) -> range:
         """The numbers that follow on this one. Raises Corrupted when one is missing before later ones."""

@@ -12,7 +12,7 @@ from keyrack.core.peppers import Peppers
 from keyrack.stores.follower import steady
 from keyrack.stores.objects import checkpoints
 from keyrack.stores.objects.behind import Behind
-from keyrack.stores.objects.documents import Commit
+from keyrack.stores.objects.documents import Commit, Position
 from keyrack.stores.objects.log import LOOK_AROUND_SECONDS, ObjectLog
 from keyrack.stores.objects.state import State
 from keyrack.stores.objects.storage import Storage
@@ -50,7 +50,7 @@ class ObjectKeys:
         self._storage = storage
         self._log = ObjectLog(storage, peppers, look_around_seconds=look_around_seconds)
         self._behind = Behind(storage, peppers)
-        self._told: int | None = None
+        self._told: Position | None = None
 
     def commit(self, plan: Plan) -> Batch:
         def make(state: State) -> Commit:
@@ -74,8 +74,8 @@ class ObjectKeys:
 
     def moved(self) -> bool:
         with self._log.now() as state:
-            number = state.position.number
-        moved, self._told = number != self._told, number
+            position = state.position
+        moved, self._told = position != self._told, position
         return moved
 
     def since(self, number: int, most: int) -> Sequence[Change]:

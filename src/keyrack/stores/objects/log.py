@@ -7,23 +7,30 @@ the one before it, and the last one is looked at again each time nothing newer i
 from __future__ import annotations
 
 import hashlib
+import logging
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from keyrack.core.errors import Corrupted, Tampered, Unavailable
+from keyrack.core.errors import Corrupted, KeyrackError, Tampered, Unavailable
 from keyrack.core.peppers import Peppers
 from keyrack.stores.follower import steady
+from keyrack.stores.heads import lost_heads
 from keyrack.stores.objects.checkpoints import newest_state
 from keyrack.stores.objects.commits import Commits
 from keyrack.stores.objects.documents import Commit, Position
 from keyrack.stores.objects.frozen import Frozen
 from keyrack.stores.objects.paths import Place, path_of
 from keyrack.stores.objects.state import State
-from keyrack.stores.objects.storage import Found, Storage
+from keyrack.stores.objects.storage import Found, Listed, Storage
+from keyrack.stores.protocols import Excerpt
 
 LOOK_AROUND_SECONDS = 10.0
 """How often a reader looks whether there is anything behind a number that is missing."""
+LOOK_BACK = 1_000
+"""Among how many of the latest events the one is looked for that says a log was restored."""
+
+log = logging.getLogger("keyrack.stores.objects")
 
 
 class ObjectLog:
@@ -36,7 +43,8 @@ class ObjectLog:
         self._peppers = peppers
         self._commits = Commits(storage, peppers)
         self._state: State | None = None
-        self._tag = ""
+        self._refused: Listed | None = None
+        """The end of a log that does not go on from what was read here."""
         self._lock = threading.RLock()
         self._loading = threading.Lock()
         self._planning = False
@@ -48,10 +56,12 @@ class ObjectLog:
         if self._is_planning_here():
             return
         self._load()
-        while self._read_next():
-            pass
-        self._require_end()
-        self._look_around()
+        before = self._state
+        try:
+            self._read_on()
+        except Tampered:
+            if not self._take_restored(before):
+                raise
 
     @contextmanager
     def now(self) -> Iterator[State]:
@@ -125,7 +135,7 @@ class ObjectLog:
     def _loaded(self) -> State:
         state = newest_state(self._storage, self._peppers)
         if state.position.number:
-            self._tag = self._require_of_commit(state).tag
+            state.tag = self._require_of_commit(state).tag
         numbers = self._commits.numbers_behind(state.position.number)
         for number, found in zip(numbers, self._commits.require_all(numbers), strict=True):
             self._apply(state, number, found)
@@ -142,6 +152,52 @@ class ObjectLog:
         if entries and entries[-1] != state.last():
             raise Corrupted(path_of(Place.CHECKPOINT, number), "does not end with the commit that it names")
         return found
+
+    def _read_on(self) -> None:
+        try:
+            while self._read_next():
+                pass
+        except Corrupted:
+            # It may stand behind another one than ours, because all of them were exchanged.
+            self._require_end()
+            raise
+        self._require_end()
+        self._look_around()
+
+    def _take_restored(self, before: State | None) -> bool:
+        """Begin anew with a log that says it was restored, and that what was read here is lost."""
+        with self._loading:
+            if self._state is before:
+                restored = self._restored()
+                with self._lock:
+                    self._state = restored or before
+            return self._state is not before
+
+    def _restored(self) -> State | None:
+        """The state that was restored. Trouble says nothing new of a log that is refused already."""
+        try:
+            newest = self._commits.newest()
+            if newest == self._refused:
+                return None
+            # Once for each end that it has: to read all of it takes long.
+            self._refused = newest
+            state = self._loaded()
+            return state if self._names_as_lost(state) else None
+        except KeyrackError as error:
+            log.warning("a log that does not go on cannot be read from its beginning: %s", error.detail)
+            return None
+
+    def _names_as_lost(self, state: State) -> bool:
+        """Whether one of the latest events of a state says that an event which was read here is lost."""
+        end = state.last()
+        numbers = state.numbers(Excerpt(after=max(0, end.number - LOOK_BACK) if end else 0, most=LOOK_BACK))
+        commits = self.past(sorted({state.commit_of(number) for number in numbers}))
+        entries = (entry for commit in commits for entry in commit.batch.entries)
+        return any(self._has_read(*lost) for lost in lost_heads(entries, self._peppers))
+
+    def _has_read(self, number: int, hash_: str) -> bool:
+        entry = self._known().recent(number)
+        return entry is not None and _hash(entry.body) == hash_
 
     def _read_next(self) -> bool:
         number = self._known().position.number + 1
@@ -161,19 +217,19 @@ class ObjectLog:
         commit = self._commits.open(number, found)
         if commit.before != state.position.hash:
             raise Corrupted(path_of(Place.LOG, number), "does not stand behind the one before it")
-        state.apply(commit, Position(number, _hash(found.data)))
-        self._tag = found.tag
+        state.apply(commit, Position(number, _hash(found.data)), found.tag)
 
     def _require_end(self) -> None:
         """Refuse a log whose last commit, as far as it was read, is gone or another one."""
         with self._lock:
-            position, known = self._known().position, self._tag
-        if position.number == 0 or self._commits.tag(position.number) == known:
+            state = self._known()
+            position, tag = state.position, state.tag
+        if position.number == 0 or self._commits.tag(position.number) == tag:
             return
         found = self._require_same(position)
         with self._lock:
-            if self._known().position == position:
-                self._tag = found.tag
+            if state.position == position:
+                state.tag = found.tag
 
     def _require_same(self, position: Position) -> Found:
         found = self._commits.find(position.number)

@@ -25,9 +25,11 @@ class State:
     def __init__(self, scratch: Scratch, position: Position, last: Entry | None, peppers: Sequence[Entry]):
         self.scratch = scratch
         self.position = position
+        self.tag = ""
+        """That of the last commit's object, where it was read."""
         self._last = last
         self._peppers = {entry.pepper: entry for entry in peppers}
-        self._recent: dict[int, Entry] = {}
+        self._recent = {last.number: last} if last else {}
 
     @classmethod
     def empty(cls) -> State:
@@ -49,7 +51,7 @@ class State:
                 scratch.run(index)
         return cls(scratch, checkpoint.position, checkpoint.last, checkpoint.peppers)
 
-    def apply(self, commit: Commit, position: Position) -> None:
+    def apply(self, commit: Commit, position: Position, tag: str) -> None:
         """Take a commit in, which stands right behind this state. All of it, or nothing."""
         batch, number = commit.batch, commit.number
         with self.scratch.changing():
@@ -61,7 +63,7 @@ class State:
             for seal in commit.seals:
                 self._reseal(seal, number)
         self._remember(batch.entries)
-        self.position = position
+        self.position, self.tag = position, tag
 
     def last(self) -> Entry | None:
         return self._last
