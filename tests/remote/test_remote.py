@@ -341,7 +341,25 @@ def test_what_passes_here_is_reported_and_nothing_twice(bed: RemoteBed, remote: 
     remote.report()
     remote.report()
     assert bed.uses(key["id"]) == 4
-    assert remote.asked(USAGE) == 2
+    assert remote.asked(USAGE) == 3, "what did not arrive, once more; and what came later"
+
+
+def test_a_report_whose_answer_was_lost_is_counted_once(bed: RemoteBed, remote: Remote) -> None:
+    key = bed.mint("a:b")
+
+    def lost(request: httpx.Request) -> None:
+        raise httpx.ReadError("lost", request=request)
+
+    for _ in range(3):
+        remote.verdict(key["secret"], "a:b")
+        remote.wire.after = lost
+        with pytest.raises(Unavailable):
+            remote.report()
+        remote.wire.after = None
+        remote.report()
+    remote.report()
+    assert bed.uses(key["id"]) == 3
+    assert remote.asked(USAGE) == 6
 
 
 @pytest.mark.spec("UG-26")

@@ -10,6 +10,10 @@ from engine_bed import other
 from patience import eventually
 from server_bed import Caller, House, problem
 
+from keyrack import Unavailable
+from keyrack.server import reported as reported_module
+from keyrack.server.reported import Reported
+
 HOLDER = ("keys:verify", "tenants:verify")
 
 
@@ -188,6 +192,44 @@ def test_use_elsewhere_is_added_to_that_of_ones_own_keys(house: House) -> None:
     assert (version["uses"], version["last_used_at"]) == (3, house.at(-10).split(".")[0].rstrip("Z") + "Z")
     report["uses"][0]["addresses"] = [{"address": "everywhere", "last_seconds_ago": 1}]
     assert problem(house.root("POST", "/v1/usage", report)) == (422, "validation_error")
+
+
+def test_a_report_counts_once_for_each_caller_and_node(house: House) -> None:
+    key = house.root.mint("a:b")
+    holder, another = house.holder("keys:verify"), house.holder("keys:verify")
+    use = {"key_id": key["id"], "version": 1, "uses": 1, "first_seconds_ago": 0, "last_seconds_ago": 0}
+
+    def noted(caller: Caller, node: str, number: int) -> int:
+        report = {"node": node * 8, "number": number}
+        count: int = caller("POST", "/v1/usage", {"uses": [use], "report": report}).json()["noted"]
+        return count
+
+    reports = [(holder, "a", 1), (holder, "a", 1), (holder, "a", 3), (holder, "a", 2)]
+    assert [noted(*one) for one in reports] == [1, 0, 1, 0]
+    assert [noted(holder, "b", 1), noted(another, "a", 1)] == [1, 1]
+    (version,) = house.root("GET", f"/v1/keys/{key['id']}").json()["versions"]
+    assert version["uses"] == 4
+
+
+def test_a_report_that_could_not_be_noted_is_taken_when_it_comes_again() -> None:
+    reported = Reported()
+
+    def fails() -> None:
+        raise Unavailable("The journal failed.")
+
+    with pytest.raises(Unavailable):
+        reported.once("a", 1, fails)
+    assert reported.once("a", 1, lambda: None)
+    assert not reported.once("a", 1, fails)
+
+
+def test_reporters_that_were_silent_longest_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reported_module, "MAX_REPORTERS", 2)
+    reported = Reported()
+    for reporter, number in (("a", 1), ("b", 1), ("a", 2), ("c", 1)):
+        assert reported.once(reporter, number, lambda: None)
+    again = [reported.once(reporter, 1, lambda: None) for reporter in ("a", "c", "b")]
+    assert again == [False, False, True]
 
 
 @pytest.mark.parametrize(

@@ -192,9 +192,14 @@ class Client:
         proved: Mapping[str, Any] = self._call("POST", "/v1/prove", {"key": key, "ip": ip}, again=True)
         return proved
 
-    def report_uses(self, uses: Iterable[Mapping[str, Any]]) -> None:
-        """Tell the server of keys that passed elsewhere: `key_id`, `version`, `uses`, and two ages."""
-        self._call("POST", "/v1/usage", {"uses": list(uses)})
+    def report_uses(
+        self, uses: Iterable[Mapping[str, Any]], *, report: Mapping[str, Any] | None = None
+    ) -> None:
+        """Tell the server of keys that passed elsewhere: `key_id`, `version`, `uses`, and two ages.
+
+        `report` is your `node` and the `number` of this report; one that was taken is not taken again.
+        """
+        self._call("POST", "/v1/usage", {"uses": list(uses), "report": report})
 
     def feed(
         self,

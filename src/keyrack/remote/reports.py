@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import secrets
 import threading
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -24,6 +26,7 @@ log = logging.getLogger("keyrack.remote")
 class Reports:
     """One thread that reports what was noted, once a second; a crash loses at most that second.
 
+    What was sent is sent again unchanged, under its number, until it is answered: the server takes it once.
     Refusals are not reported: those by the server stand in its journal, and all of them in the log here.
     """
 
@@ -31,6 +34,9 @@ class Reports:
         self._client = client
         self._notebook = notebook
         self._now = now
+        self._node = secrets.token_hex(8)
+        self._number = 1
+        self._unsent: deque[list[Use]] = deque()
         self._ending = threading.Event()
         self._chore = Chore("use cannot be reported", self.flush, REPORT_SECONDS)
         self._thread = threading.Thread(target=self._run, name="keyrack-reports", daemon=True)
@@ -53,12 +59,20 @@ class Reports:
     def flush(self) -> None:
         """Report now. Raises KeyrackError; what was noted is kept then, for the next time."""
         self._notebook.flush(self)
+        self._send()
 
     def write(self, uses: Sequence[Use], refusals: Sequence[Refusal]) -> None:
-        """What a Notebook calls with what it rolled up."""
+        """What a Notebook calls with what it rolled up: taken over once nothing older waits to be sent."""
+        self._send()
+        self._unsent.extend(_pages(uses))
+
+    def _send(self) -> None:
         now = self._now()
-        for page in _pages(uses):
-            self._client.report_uses(_told(use, now) for use in page)
+        while self._unsent:
+            uses = [_told(use, now) for use in self._unsent[0]]
+            self._client.report_uses(uses, report={"node": self._node, "number": self._number})
+            self._unsent.popleft()
+            self._number += 1
 
     def _run(self) -> None:
         while not self._ending.wait(REPORT_SECONDS):

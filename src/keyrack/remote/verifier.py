@@ -59,7 +59,7 @@ class RemoteVerifier:
     ):
         self.known = Known()
         self.notebook = Notebook()
-        # Following goes on by itself, and use that is reported again would count twice.
+        # Following and reporting go on by themselves.
         self.following = Following(connect(0), self.known, max_stale=max_stale, clock=clock)
         self.clock = self.following.now
         self._client = connect(1)

@@ -23,6 +23,7 @@ from keyrack.server.metrics import Metrics
 from keyrack.server.openapi import describe, operation_id
 from keyrack.server.opening import master_keys
 from keyrack.server.proxies import Proxies
+from keyrack.server.reported import Reported
 from keyrack.server.routes import (
     apis,
     audit,
@@ -89,6 +90,7 @@ def management_api(verifier: Verifier, metrics: Metrics, master_keys: MasterKeys
     )
     api.state.verifier = verifier
     api.state.metrics = metrics
+    api.state.reported = Reported()
     api.state.services = Services(
         verifier.stores,
         verifier.issuer(),

@@ -124,13 +124,23 @@ class UseBody(Body):
     addresses: Seen = Field(default_factory=list)
 
 
+class ReportBody(Body):
+    """Which report this is, so that it counts once though its answer was lost."""
+
+    node: Annotated[StrictStr, Field(pattern=f"^{NODE}$", description="What the reporter drew for itself.")]
+    number: Annotated[
+        StrictInt, Field(ge=1, le=10**18, description="Higher than that of the node's report before.")
+    ]
+
+
 class UsageBody(Body):
     """What passed elsewhere since the last report."""
 
+    report: ReportBody | None = None
     uses: Annotated[list[UseBody], Field(min_length=1, max_length=MAX_USES)]
 
 
 class UsageView(BaseModel):
-    """How many of them are about keys in the caller's reach; others are left out."""
+    """How many are about keys in the caller's reach; others are left out, as is all that was taken before."""
 
     noted: int

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import re
 from datetime import UTC, datetime
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request, Response
@@ -29,6 +30,7 @@ from keyrack.server.remote_bodies import (
     UsageView,
     UseBody,
 )
+from keyrack.server.reported import Reported
 from keyrack.stores.journal import Use
 from keyrack.stores.protocols import Kind
 from keyrack.stores.replica import NotInMemory
@@ -79,8 +81,12 @@ def usage(request: Request, by: By, body: UsageBody) -> dict[str, Any]:
     verifier: Verifier = request.app.state.verifier
     now = verifier.stores.clock()
     uses = [_use(one, now) for one in body.uses if _is_known(verifier, one, _reach(by))]
-    if uses:
-        verifier.stores.journal.write(uses, ())
+    note = partial(verifier.stores.journal.write, uses, ())
+    reported: Reported = request.app.state.reported
+    if body.report is None:
+        note()
+    elif not reported.once(_node_id(by, body.report.node), body.report.number, note):
+        return {"noted": 0}
     return {"noted": len(uses)}
 
 
