@@ -1,0 +1,74 @@
+"""Finds a key in what an upstream answers, as it streams by, without holding back what cannot be one.
+
+Looked for are the forms in which text is usually quoted: as it is, in JSON, in HTML and in a URL.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+from collections.abc import Iterable
+from urllib.parse import quote, quote_plus
+
+
+class EchoScanner:
+    """Looks for one key in one answer. `feed` gives on what may pass; once it was found nothing may."""
+
+    def __init__(self, key: str):
+        self._needles = written_forms(key)
+        self._held = b""
+        self.has_found = False
+
+    def __repr__(self) -> str:
+        return "<EchoScanner>"
+
+    def look(self, texts: Iterable[bytes]) -> bool:
+        """Whether one of these texts, each of them whole, shows the key."""
+        self.has_found |= any(needle in text for text in texts for needle in self._needles)
+        return self.has_found
+
+    def feed(self, chunk: bytes) -> bytes:
+        """What may pass of all that came so far and did not pass yet."""
+        data = self._held + chunk if self._held else chunk
+        if self.has_found or any(needle in data for needle in self._needles):
+            self.has_found, self._held = True, b""
+            return b""
+        held = self._beginning(data)
+        self._held = data[len(data) - held :]
+        return data[: len(data) - held] if held else data
+
+    def finish(self) -> bytes:
+        """What was held back, once nothing more comes."""
+        held, self._held = self._held, b""
+        return held
+
+    def _beginning(self, data: bytes) -> int:
+        """The length of the longest end of these bytes that could begin the key."""
+        return max(_overlap(data, needle) for needle in self._needles)
+
+
+def written_forms(key: str) -> tuple[bytes, ...]:
+    """The key as answers may quote it; most keys look the same in each form."""
+    in_json = json.dumps(key)[1:-1]
+    forms = (
+        key,
+        in_json,
+        in_json.replace("/", "\\/"),
+        in_json.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e"),
+        html.escape(key),
+        html.escape(key).replace("&#x27;", "&#39;"),
+        quote(key),
+        quote(key, safe=""),
+        quote_plus(key),
+    )
+    return tuple(dict.fromkeys(form.encode() for form in forms))
+
+
+def _overlap(data: bytes, needle: bytes) -> int:
+    """The length of the longest end of the data that is a beginning of the needle, less than all of it."""
+    start = max(0, len(data) - len(needle) + 1)
+    while (at := data.find(needle[:1], start)) >= 0:
+        if needle.startswith(data[at:]):
+            return len(data) - at
+        start = at + 1
+    return 0
