@@ -14,7 +14,7 @@ from keyrack.core.errors import Unavailable
 from keyrack.core.model import Access, Address, Allowed, Decision, Denied, Limit, Rate, Reason
 from keyrack.core.policy import Policy
 from keyrack.core.window import LATE_TICKS, TICKS
-from keyrack.stores.counters import Counters, MemoryCounters, Spend
+from keyrack.stores.counters import Counters, MemoryCounters, Spend, Taken
 
 FAILURES = frozenset(
     {Reason.MALFORMED, Reason.UNKNOWN, Reason.REVOKED, Reason.DISABLED, Reason.EXPIRED, Reason.RETIRED}
@@ -70,6 +70,10 @@ class Spender:
             return self._failures.count(denied, address, now)
         rates = self._left(charges, now) if charges else self._failures.left(address, now)
         return denied._replace(rates=rates)
+
+    def charge(self, bucket: str, limits: Sequence[Limit], now: float) -> Taken:
+        """Charge one unit to limits that are of no key. Raises Unavailable, whatever is set for keys."""
+        return self._counters.take([Spend(f"own/{bucket}/{one.name}", one, 1) for one in limits], now)
 
     def share_failures(self, now: float) -> None:
         """Merge the failures counted here into Counters, and learn of those counted elsewhere."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from types import TracebackType
@@ -12,7 +12,7 @@ from typing import Self, cast
 from keyrack.admin.founding import found, import_static, static_callers
 from keyrack.core.checks import Proved, Refused, charged
 from keyrack.core.http import Presented
-from keyrack.core.model import Access, Address, Allowed, Decision, Denied, Key, Reason, Tenant
+from keyrack.core.model import Access, Address, Allowed, Decision, Denied, Key, Limit, Reason, Tenant
 from keyrack.core.peppers import Peppers
 from keyrack.core.policy import Policy
 from keyrack.deciding import ANYTHING, Ceiling
@@ -22,6 +22,7 @@ from keyrack.proving import Prover, below, of_tenant, remembered
 from keyrack.redigesting import Redigests
 from keyrack.remote.verifier import open_remote
 from keyrack.spending import Spender
+from keyrack.stores.counters import Taken
 from keyrack.stores.follower import Follower
 from keyrack.stores.journal import NOWHERE, Notebook, Origin
 from keyrack.stores.opened import Clock, Stores
@@ -221,6 +222,14 @@ class Verifier:
     def recheck(self, identified: Allowed, access: Access, *, ceiling: Ceiling | None = None) -> Decision:
         """Whether what passed would pass now, for work that goes on: spends nothing, and is not noted."""
         return self._prover.again(identified, ceiling).check(access, self._clock())
+
+    def charge(self, bucket: str, limits: Sequence[Limit]) -> Taken:
+        """Charge one unit to limits of a service's own, as for an address that has shown no key.
+
+        They are counted beside those of keys, once for all processes. What did not fit says how long to
+        wait. May wait for a network. Raises Unavailable when nothing can be counted.
+        """
+        return self._spender.charge(bucket, limits, self._clock())
 
     def tenant(self, tenant_id: str) -> Tenant | None:
         """A tenant as decisions see it, or None where it has no record."""

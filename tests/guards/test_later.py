@@ -275,3 +275,15 @@ def test_a_late_fault_of_a_wsgi_handler_is_for_the_server(bed: Bed) -> None:
 def test_a_wsgi_handler_that_never_starts_is_for_the_server_too(bed: Bed) -> None:
     with pytest.raises(IndexError):
         later_wsgi(bed, lambda environ, start_response: [b"secret"])
+
+
+@pytest.mark.parametrize("protocol", [ASGI, WSGI], ids=lambda one: one.name)
+def test_a_handler_learns_by_which_row_its_request_came(protocol: Protocols, bed: Bed) -> None:
+    rows: list[Row] = []
+
+    def handler(key: KeyState) -> int:
+        rows.append(key.row)
+        return 403
+
+    served(protocol, bed, handler)
+    assert rows == [Row("POST", "/logs", LATER)]

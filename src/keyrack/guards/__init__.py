@@ -4,6 +4,7 @@
 routes are.
 """
 
+from keyrack.core.ratelimit_headers import ratelimit_headers
 from keyrack.guards.rows import LATER, OPEN, WEBSOCKET, Row
 
-__all__ = ["LATER", "OPEN", "WEBSOCKET", "Row"]
+__all__ = ["LATER", "OPEN", "WEBSOCKET", "Row", "ratelimit_headers"]

@@ -11,6 +11,7 @@ from keyrack.core.model import Access, Address, Allowed, Decision, Denied, Key, 
 from keyrack.core.scopes import covers
 from keyrack.guards.means import Means
 from keyrack.guards.request import Request
+from keyrack.guards.rows import Row
 from keyrack.guards.table import Place
 
 _UNASKED = Unavailable("This request could not be checked.")
@@ -62,6 +63,11 @@ class KeyState:
     def scopes(self) -> tuple[str, ...]:
         """What the key may do here: its own scopes, met with every ceiling."""
         return self.allowed.scopes
+
+    @property
+    def row(self) -> Row:
+        """The row that the request came in by."""
+        return self._place.row
 
     @property
     def address(self) -> Address | None:
