@@ -29,6 +29,15 @@ from keyrack.vault.secrets import Vault
 Given = Mapping[str, Any]
 
 
+class ApiNotFound(NotFound):
+    """There is no such API; the gateway answers its callers with the same code and title."""
+
+    code, title = "api_not_found", "API not found"
+
+    def __init__(self) -> None:
+        super().__init__("There is no API of this name and version.")
+
+
 class Apis:
     """Makes and changes APIs, for holders of `upstreams:manage`. Every call blocks until durable.
 
@@ -102,7 +111,7 @@ class Apis:
         return self._change((name, version), deleted, by=by, tenant=tenant, if_match=if_match, given={})
 
     def get(self, name: str, version: str, *, by: Authority, tenant: str | None = None) -> Api:
-        """An API that was not deleted. Raises NotFound (`api_not_found`), NotHeld."""
+        """An API that was not deleted. Raises ApiNotFound, NotHeld."""
         wanted = reach.tenant_for(by, tenant, needs=READ)
         record = self._stores.keys.record(Kind.API, api_id(wanted, name, version))
         return standing(None if record is None else open_api(record, self._stores.peppers))
@@ -154,9 +163,9 @@ class Apis:
 
 
 def standing(api: Api | None) -> Api:
-    """An API that was not deleted. Raises NotFound (`api_not_found`)."""
+    """An API that was not deleted. Raises ApiNotFound."""
     if api is None or api.deleted_at is not None:
-        raise NotFound("There is no API of this name and version.", code="api_not_found")
+        raise ApiNotFound()
     return api
 
 
