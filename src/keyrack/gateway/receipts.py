@@ -21,7 +21,7 @@ class Receipt(NamedTuple):
     id: str
     """The reservation's, where credits are held; else 128 random bits."""
     number: int
-    """The version of the upstream's key that the proxy was given."""
+    """The version of the upstream's key that the proxy was handed; 0 where it was the user's own key."""
     key_id: str
     """The caller's key; empty for a caller without one."""
     group: str

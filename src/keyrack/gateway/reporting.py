@@ -8,12 +8,10 @@ from keyrack.core.errors import Conflict, NotFound
 from keyrack.core.model import Key
 from keyrack.core.upstream import Upstream, upstream_id
 from keyrack.gateway import receipts
-from keyrack.gateway.charging import Charges
+from keyrack.gateway.data_plane import DataPlane
 from keyrack.gateway.receipts import Receipt
-from keyrack.gateway.tally import Tally
 from keyrack.stores.balances import Outcome
 from keyrack.stores.outbox import Notice
-from keyrack.verifier import Verifier
 
 REFUSALS = frozenset({401, 403})
 """What upstreams answer to a key that they do not accept."""
@@ -22,10 +20,10 @@ REFUSALS = frozenset({401, 403})
 class Reports:
     """Takes the reports of proxies on decisions that they were told."""
 
-    def __init__(self, verifier: Verifier, charges: Charges, tally: Tally):
-        self._verifier = verifier
-        self._charges = charges
-        self._tally = tally
+    def __init__(self, plane: DataPlane):
+        self._verifier = plane.verifier
+        self._charges = plane.charges
+        self._tally = plane.monitoring.tally
 
     async def take(
         self, reporter: Key, request_id: str, outcome: Outcome, *, upstream_status: int | None
@@ -41,7 +39,7 @@ class Reports:
         if not await self._ended(receipt, outcome):
             raise Conflict("This decision was reported before, or has ended without a report.")
         upstream = self._upstream(reporter.tenant, receipt.group)
-        if upstream is not None:
+        if upstream is not None and receipt.number:
             judged = accepted(upstream_status)
             self._tally.sent(upstream, receipt.number, accepted=judged, key_id=receipt.key_id or None)
 

@@ -11,6 +11,8 @@ from fastapi import FastAPI
 
 from keyrack.core.master_keys import MasterKeys
 from keyrack.gateway.apis import Apis
+from keyrack.gateway.data_plane import DataPlane
+from keyrack.gateway.monitoring import Monitoring
 from keyrack.gateway.tally import Tally
 from keyrack.gateway.upstreams import Upstreams
 from keyrack.guards.asgi import Guard
@@ -56,9 +58,10 @@ def create_app(settings: Settings, verifier: Verifier) -> App:
     api = management_api(verifier, metrics, master_keys(settings))
     strict = StrictRequests(api)
     guard = Guard(strict, verifier, ROWS, realm=REALM, trusted_proxies=settings.trusted_proxies)
+    plane = DataPlane.of(verifier, Vault(master_keys(settings)), Monitoring.of(verifier.stores), realm=REALM)
     proxies = Proxies(
         guard,
-        verifier,
+        plane,
         trusted_proxies=settings.trusted_proxies,
         realm=REALM,
         internal_alone=settings.internal is not None,

@@ -17,7 +17,7 @@ from keyrack.server.arrivals import Arrivals
 from keyrack.server.async_verifier import AsyncVerifier
 from keyrack.server.forwarded import Told
 from keyrack.server.identity_headers import identity_headers
-from keyrack.server.proxy_keys import ProxyKeys
+from keyrack.server.proxy_keys import ProxyKeys, is_internal
 from keyrack.server.wire import Scope, Send, answer, answer_encoded
 from keyrack.verifier import Verifier
 
@@ -65,7 +65,7 @@ class ForwardAuth:
         """Whether this peer has to show that it is a proxy. A proxy key that is presented decides alone."""
         if forwarded.PROXY_KEY in told:
             return True
-        return not (scope["state"].get("internal") or self._proxies.peer(scope).is_proxy)
+        return not (is_internal(scope) or self._proxies.peer(scope).is_proxy)
 
     async def _refuse(self, scope: Scope, told: Told, request_id: str) -> Denied | None:
         """Why whoever asks gets no decision, or None."""

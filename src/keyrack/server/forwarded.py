@@ -19,6 +19,7 @@ from keyrack.core.http import (
     CREDENTIAL_HEADERS,
     KEY_IN_QUERY,
     Headers,
+    Lines,
     Presented,
     extract,
     key_in_query,
@@ -90,8 +91,13 @@ def credential(headers: Headers) -> Presented:
     # Of a joined header that begins with another scheme, extract sees no key.
     if "," not in presented and presented is not Reason.MISSING:
         return presented
+    return extract(credential_lines(headers))
+
+
+def credential_lines(headers: Headers) -> Lines:
+    """The credential headers, a line for each that was joined."""
     lines = [(name, value) for name in CREDENTIAL_HEADERS for value in values(headers, name)]
-    return extract([(name, part) for name, value in lines for part in value.split(b",")])
+    return [(name, part) for name, value in lines for part in value.split(b",")]
 
 
 def _once(headers: Iterable[tuple[bytes, bytes]]) -> Told:

@@ -13,17 +13,22 @@ from keyrack.core import http
 from keyrack.core.errors import KeyrackError
 from keyrack.core.http import Headers, Response
 from keyrack.core.model import Allowed, Denied, Network
+from keyrack.gateway.data_plane import DataPlane
+from keyrack.gateway.handover import Handed, Handover
+from keyrack.gateway.reporting import Reports
 from keyrack.guards.answers import refusal
+from keyrack.guards.client_address import read_address
 from keyrack.guards.request import request_id as request_id_of
 from keyrack.server import forwarded, proxy_forms
 from keyrack.server.arrivals import Arrivals
 from keyrack.server.async_verifier import AsyncVerifier
-from keyrack.server.identity_headers import identity_headers
+from keyrack.server.identity_headers import identity_headers, nobody
 from keyrack.server.proxy_forms import ENVOY, NGINX, TRAEFIK, Form, Question
-from keyrack.server.proxy_keys import ProxyKeys
+from keyrack.server.proxy_keys import ProxyKeys, is_internal
+from keyrack.server.proxy_report import REPORT, ProxyReports
 from keyrack.server.wire import App, Encoded, Receive, Scope, Send, answer, answer_encoded
-from keyrack.verifier import Verifier
 
+INJECT = "x-keyrack-inject"
 _NOT_FOR_THE_UPSTREAM = (b"authorization", b"x-api-key", b"x-keyrack-scope", b"x-keyrack-api")
 """What Envoy is told to remove from a request that passes, unless it is told what to put there."""
 
@@ -34,7 +39,7 @@ class Proxies:
     def __init__(
         self,
         app: App,
-        verifier: Verifier,
+        plane: DataPlane,
         *,
         trusted_proxies: Sequence[Network],
         realm: str,
@@ -42,23 +47,33 @@ class Proxies:
         traefik_key: str | None = None,
     ):
         """`internal_alone`: there is an internal listener, so proxies are answered nowhere else."""
-        arrivals = Arrivals(trusted_proxies)
         self._app = app
-        self._verifier = verifier
-        self._asked = AsyncVerifier(verifier)
-        self._arrivals = arrivals
-        self._keys = ProxyKeys(verifier, arrivals)
+        self._verifier = plane.verifier
+        self._handover = Handover(plane)
+        self._asked = AsyncVerifier(plane.verifier)
+        self._arrivals = Arrivals(trusted_proxies)
+        self._keys = ProxyKeys(plane.verifier, self._arrivals, internal_alone=internal_alone)
+        self._reports = ProxyReports(Reports(plane), self._keys, self._refusal)
         self._realm = realm
-        self._internal_alone = internal_alone
         self._traefik_key = None if traefik_key is None else traefik_key.encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        form = proxy_forms.form_of(scope["path"]) if scope["type"] == "http" else None
-        if form is None:
+        path = scope["path"] if scope["type"] == "http" else ""
+        form = proxy_forms.form_of(path)
+        if form is not None:
+            await self._ask(form, scope, send)
+        elif path == REPORT and scope["method"] == "POST":
+            await self._reports(scope, receive, send)
+        else:
             await self._app(scope, receive, send)
-            return
+
+    async def _ask(self, form: Form, scope: Scope, send: Send) -> None:
         headers = http.by_name(scope["headers"])
-        found = await self._answer(form, scope, headers, request_id_of(headers))
+        request_id = request_id_of(headers)
+        try:
+            found = await self._answer(form, scope, headers, request_id)
+        except KeyrackError as error:
+            found = http.failure(error, request_id=request_id)
         if isinstance(found, Response):
             await answer(send, for_nginx(found) if form is NGINX else found)
         else:
@@ -67,33 +82,32 @@ class Proxies:
     async def _answer(
         self, form: Form, scope: Scope, headers: Headers, request_id: str
     ) -> Encoded | Response:
-        """The headers of a 200, or the refusal."""
-        try:
-            question = proxy_forms.read(form, scope, headers)
-            proxy = await self._proxy(form, scope, question, request_id)
-            if isinstance(proxy, Denied):
-                return self._refusal(proxy, request_id)
+        """The headers of a 200, or the refusal. Raises InvalidRequest."""
+        question = proxy_forms.read(form, scope, headers)
+        proxy = await self._proxy(form, scope, question, request_id)
+        if isinstance(proxy, Denied):
+            return self._refusal(proxy, request_id)
+        target = proxy_forms.target_of(question)
+        if target is None:
             return await self._decide(question, scope, headers, request_id)
-        except KeyrackError as error:
-            return http.failure(error, request_id=request_id)
+        client = read_address(self._arrivals.client_host(scope))
+        handed = await self._handover.hand(proxy, target, forwarded.credential_lines(headers), client)
+        return handed if isinstance(handed, Response) else self._handed(form, handed)
 
     async def _proxy(
         self, form: Form, scope: Scope, question: Question, request_id: str
     ) -> Allowed | Denied | None:
-        """Who asks; None is Traefik, where it has no key here. Anybody else is denied."""
-        internal = scope["state"].get("internal", False)
-        presented = question.told.get(forwarded.PROXY_KEY)
-        if form is TRAEFIK:
-            # It cannot show a key that none of its clients could send.
-            presented = self._traefik_key
-            if presented is None and internal:
-                return None
-        if presented is None or not self._may_ask_here(form, internal=internal):
+        """Who asks; None is a Traefik that has no key here."""
+        if form is not TRAEFIK:
+            return await self._keys.admit(question.told.get(forwarded.PROXY_KEY), scope, request_id)
+        # Traefik cannot show a key that none of its clients could send, so its place alone counts.
+        if not is_internal(scope):
             return self._keys.refuse(scope, request_id)
-        return await self._keys.prove(presented, scope, request_id)
-
-    def _may_ask_here(self, form: Form, *, internal: bool) -> bool:
-        return internal or not (self._internal_alone or form is TRAEFIK)
+        return (
+            None
+            if self._traefik_key is None
+            else await self._keys.prove(self._traefik_key, scope, request_id)
+        )
 
     async def _decide(
         self, question: Question, scope: Scope, headers: Headers, request_id: str
@@ -105,6 +119,18 @@ class Proxies:
         if isinstance(decision, Denied):
             return self._refusal(decision, request_id)
         return identity_headers(decision, request_id, self._verifier.stores.clock())
+
+    def _handed(self, form: Form, handed: Handed) -> Encoded:
+        """Who asked, and the header that the upstream takes its key in: for nginx under a fixed name."""
+        allowed, injection = handed.admission.allowed, handed.injection
+        if allowed is None:
+            headers = nobody(handed.admission.tenant, handed.request_id)
+        else:
+            headers = identity_headers(allowed, handed.request_id, self._verifier.stores.clock())
+        if injection is not None:
+            name = INJECT if form is NGINX else injection.header
+            headers.append((name.lower().encode(), injection.value.encode()))
+        return headers
 
     def _refusal(self, denied: Denied, request_id: str) -> Response:
         now = self._verifier.stores.clock()

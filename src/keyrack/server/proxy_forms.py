@@ -66,7 +66,7 @@ def read(form: Form, scope: Scope, headers: Headers) -> Question:
     return Question(method, target, query, {**told, forwarded.METHODS[0]: method})
 
 
-def needs_of_api(question: Question) -> Target | None:
+def target_of(question: Question) -> Target | None:
     """The target that an API's document is asked about, or None where a scope is asked for instead.
 
     Raises InvalidRequest where both are named, or the proxy does not say what the request is.

@@ -18,8 +18,10 @@ _NOT_THE_PROXYS_FAULT = frozenset(reason for reason in Reason if ANSWERS[reason]
 class ProxyKeys:
     """Proves the keys of proxies, held to their networks by the connection that they come over."""
 
-    def __init__(self, verifier: Verifier, arrivals: Arrivals):
+    def __init__(self, verifier: Verifier, arrivals: Arrivals, *, internal_alone: bool = False):
+        """`internal_alone`: there is an internal listener, so `admit` knows proxies nowhere else."""
         self._verifier = verifier
+        self._internal_alone = internal_alone
         self._arrivals = arrivals
         self._asked = AsyncVerifier(verifier)
 
@@ -27,6 +29,12 @@ class ProxyKeys:
         """The other end of the connection."""
         client = scope["client"]
         return self._arrivals.peer(client[0] if client else None)
+
+    async def admit(self, presented: bytes | None, scope: Scope, request_id: str) -> Allowed | Denied:
+        """The proxy that presents this key where proxies may ask; anybody else is refused."""
+        if presented is None or (self._internal_alone and not is_internal(scope)):
+            return self.refuse(scope, request_id)
+        return await self.prove(presented, scope, request_id)
 
     async def prove(self, presented: bytes, scope: Scope, request_id: str) -> Allowed | Denied:
         """The proxy of this key; anything that is wrong with the key is `missing` to whoever asks."""
@@ -49,3 +57,9 @@ class ProxyKeys:
             (denied, self.peer(scope).address, self._verifier.stores.clock(), origin)
         )
         return denied
+
+
+def is_internal(scope: Scope) -> bool:
+    """Whether a request came to the internal listener."""
+    internal: bool = scope["state"].get("internal", False)
+    return internal
