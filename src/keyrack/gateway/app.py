@@ -5,6 +5,7 @@ Plain ASGI in front of the framework; bodies stream in both directions, at the p
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Sequence
@@ -13,17 +14,20 @@ from keyrack.core.errors import InvalidRequest
 from keyrack.core.http import Headers, Response, by_name, values
 from keyrack.core.model import Address, Network
 from keyrack.core.upstream import SendPolicy
-from keyrack.gateway.admission import Admission, Admissions
+from keyrack.gateway.admission import Admission
+from keyrack.gateway.attempts import Attempts, Pause
 from keyrack.gateway.body import RequestBody
 from keyrack.gateway.carrying import Carrier, Journey
+from keyrack.gateway.data_plane import DataPlane
 from keyrack.gateway.decider import new_request_id
+from keyrack.gateway.exchange import Exchanges
 from keyrack.gateway.outgoing import Outgoing
 from keyrack.gateway.paths import PREFIX, read_target
-from keyrack.gateway.refusals import Refusals, Refused
+from keyrack.gateway.refusals import Refused
+from keyrack.gateway.sending import Sender
 from keyrack.guards.asgi import Application, Receive, Scope, Send
 from keyrack.guards.client_address import client_address
 from keyrack.stores.balances import Outcome
-from keyrack.stores.opened import Clock
 
 log = logging.getLogger("keyrack.gateway")
 
@@ -34,20 +38,22 @@ class Gateway:
     def __init__(
         self,
         app: Application,
-        admissions: Admissions,
-        carrier: Carrier,
-        outgoing: Outgoing,
+        plane: DataPlane,
         *,
-        trusted_proxies: Sequence[Network],
-        clock: Clock,
+        trusted_proxies: Sequence[Network] = (),
+        networks: Sequence[Network] = (),
+        silent_seconds: float = 60.0,
+        pause: Pause = asyncio.sleep,
     ):
+        """`networks` are those that upstreams of every tenant may be in; `silent_seconds` is how long one may
+        say nothing; `pause` waits before a request is sent again."""
         self._app = app
-        self._admissions = admissions
-        self._refusals: Refusals = admissions.refusals
-        self._carrier = carrier
-        self._outgoing = outgoing
+        self._admissions = plane.admissions
+        self._refusals = plane.admissions.refusals
+        self._outgoing = Outgoing(networks, silent_seconds=silent_seconds)
+        self._carrier = _carrier(plane, Exchanges(self._outgoing, silent_seconds=silent_seconds), pause)
         self._trusted = tuple(trusted_proxies)
-        self._clock = clock
+        self._clock = plane.verifier.clock
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -100,6 +106,17 @@ class Gateway:
     def _client(self, scope: Scope, headers: Headers) -> Address | None:
         peer = scope.get("client")
         return client_address(peer[0] if peer else None, values(headers, b"x-forwarded-for"), self._trusted)
+
+
+def _carrier(plane: DataPlane, exchanges: Exchanges, pause: Pause) -> Carrier:
+    clock, signals = plane.verifier.clock, plane.monitoring.signals
+    breakers = plane.monitoring.breakers
+    attempts = Attempts(
+        exchanges, plane.injector, breakers=breakers, signals=signals, clock=clock, pause=pause
+    )
+    sender = Sender(attempts, plane.monitoring.tally, signals, clock=clock)
+    refusals = plane.admissions.refusals
+    return Carrier(sender, plane.charges, signals, refusals=refusals, clock=clock)
 
 
 def _identify(scope: Scope) -> str:

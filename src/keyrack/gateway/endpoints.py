@@ -13,8 +13,6 @@ from keyrack.gateway.paths import Target
 from keyrack.guards.rows import Row
 from keyrack.guards.table import Table
 
-METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
-
 
 class Endpoints:
     """The endpoints of one API. Raises ConfigurationError for such as contradict each other."""
