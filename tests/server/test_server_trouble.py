@@ -153,13 +153,17 @@ def test_a_journal_that_another_process_locks_for_seconds(
     running: Running, root: Caller, store: Path, founded: Founded
 ) -> None:
     """A node that cannot say that it lives decides nothing: nobody would wait for it."""
-    key = root.mint("logs:read")
-    with locked(store.with_name("keyrack-journal.db")):
-        counted = 0
-        while is_ready(running):
-            answer = root("POST", "/v1/verify", {"key": key["secret"]})
-            counted += not tolerated(answer, 200) and answer.json()["valid"]
-    eventually(lambda: is_ready(running))
+    key, counted = root.mint("logs:read"), 0
+
+    def ready_after() -> float:
+        nonlocal counted
+        with locked(store.with_name("keyrack-journal.db")):
+            while is_ready(running):
+                answer = root("POST", "/v1/verify", {"key": key["secret"]})
+                counted += not tolerated(answer, 200) and answer.json()["valid"]
+        return seconds_until(lambda: is_ready(running))
+
+    soon(ready_after, within=5)
     eventually(lambda: uses(founded, key["id"]) == counted)
 
 
@@ -185,26 +189,34 @@ def full_disk(running: Running) -> Iterator[None]:
 def test_a_disk_that_is_full(running: Running, root: Caller) -> None:
     """A node that cannot write that it lives decides nothing in the end, as one whose journal is locked."""
     key = root.mint("logs:read")
-    with full_disk(running):
-        assert root.verify(key["secret"])["valid"] is True
-        for path in ("/v1/keys", f"/v1/keys/{key['id']}/rotation", f"/v1/keys/{key['id']}/revoke"):
-            assert problem(root("POST", path, {"name": "k"} if path == "/v1/keys" else None)) == UNAVAILABLE
-        every_call_is_refused(running, root, key["secret"])
-    eventually(lambda: is_ready(running))
+
+    def ready_after() -> float:
+        with full_disk(running):
+            assert root.verify(key["secret"])["valid"] is True
+            for path in ("/v1/keys", f"/v1/keys/{key['id']}/rotation", f"/v1/keys/{key['id']}/revoke"):
+                body = {"name": "k"} if path == "/v1/keys" else None
+                assert problem(root("POST", path, body)) == UNAVAILABLE
+            every_call_is_refused(running, root, key["secret"])
+        return seconds_until(lambda: is_ready(running))
+
+    soon(ready_after, within=5)
     assert root("POST", f"/v1/keys/{key['id']}/revoke").json()["status"] == "revoked"
 
 
 def test_a_journal_that_cannot_be_written(running: Running, root: Caller, store: Path) -> None:
     key = root.mint("logs:read")["secret"]
     journal = store.with_name("keyrack-journal.db")
-    with closing(sqlite3.connect(journal, isolation_level=None)) as other:
-        other.execute(
-            "CREATE TRIGGER full BEFORE INSERT ON nodes BEGIN SELECT RAISE(ABORT, 'disk is full'); END"
-        )
-    every_call_is_refused(running, root, key)
-    with closing(sqlite3.connect(journal, isolation_level=None)) as other:
-        other.execute("DROP TRIGGER full")
-    eventually(lambda: is_ready(running))
+
+    def ready_after() -> float:
+        with closing(sqlite3.connect(journal, isolation_level=None)) as other:
+            other.execute(
+                "CREATE TRIGGER full BEFORE INSERT ON nodes BEGIN SELECT RAISE(ABORT, 'disk is full'); END"
+            )
+            every_call_is_refused(running, root, key)
+            other.execute("DROP TRIGGER full")
+        return seconds_until(lambda: is_ready(running))
+
+    soon(ready_after, within=2)
     assert root.verify(key)["valid"] is True
 
 
