@@ -1,0 +1,39 @@
+"""An engine with the desks of upstreams on it, and a server inside the test with a master key."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from anyio.from_thread import BlockingPortal, start_blocking_portal
+from engine_bed import Bed
+from server.server_bed import House
+from session_bed import M1
+from upstream_bed import Desks
+
+from keyrack.settings import Settings
+
+
+@pytest.fixture
+def desks(bed: Bed) -> Desks:
+    """Once on each store."""
+    return Desks(bed)
+
+
+@pytest.fixture
+def quick(memory: Bed) -> Desks:
+    """In memory alone."""
+    return Desks(memory)
+
+
+@pytest.fixture(scope="session")
+def portal() -> Iterator[BlockingPortal]:
+    with start_blocking_portal() as opened:
+        yield opened
+
+
+@pytest.fixture
+def house(portal: BlockingPortal) -> Iterator[House]:
+    made = House(portal, settings=Settings(master_keys=M1))
+    yield made
+    made.verifier.close()
