@@ -20,6 +20,8 @@ from sqlalchemy.pool import QueuePool
 from examples.ci_results.problems import Unavailable
 from keyrack import ConfigurationError
 
+__all__ = ["Connection", "Database", "Taken"]
+
 SETTING = "CI_DATABASE_URL"
 MIGRATIONS = Path(__file__).with_name("migrations")
 BUSY_SECONDS = 5

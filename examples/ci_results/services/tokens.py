@@ -56,6 +56,11 @@ class Token(NamedTuple):
     link: Link
     key: Key
 
+    @property
+    def expires_at(self) -> datetime:
+        """Its end; every token has one."""
+        return _end_of(self.key)
+
 
 class Page(NamedTuple):
     """Some tokens, and how many there are in all."""
@@ -90,10 +95,9 @@ class Tokens:
             )
         token_id = self._reserved(account, request.token_name)
         minted = self._minted(account, request, token_id)
-        expires_at = minted.key.expires_at
-        if minted.secret is None or expires_at is None:
-            raise RuntimeError("A new token has a secret and an end.")
-        return Issued(minted.secret, request.token_name, minted.key.scopes, expires_at)
+        if minted.secret is None:
+            raise RuntimeError("A new token has a secret.")
+        return Issued(minted.secret, request.token_name, minted.key.scopes, _end_of(minted.key))
 
     def find(self, account: Account, *, everybody: bool, limit: int, offset: int) -> Page:
         """A page of somebody's tokens, or of everybody's, the newest first."""
@@ -219,3 +223,9 @@ class Tokens:
 
     def _is_live(self, key: Key) -> bool:
         return key.revoked_at is None and (key.expires_at is None or key.expires_at > self._clock())
+
+
+def _end_of(key: Key) -> datetime:
+    if key.expires_at is None:
+        raise RuntimeError("Every token has an end.")
+    return key.expires_at

@@ -1,0 +1,46 @@
+"""The routes on FastAPI, built from the table of operations. No guard here, and nothing is opened."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+
+from examples.ci_results.middleware import errors
+from examples.ci_results.operations import BY_NAME
+from examples.ci_results.routes import auth
+
+MODULES = (auth,)
+HANDLERS = {handler.__name__: handler for module in MODULES for handler in module.HANDLERS}
+
+
+def create_api() -> FastAPI:
+    """The application behind the guard, without the framework's own documentation routes."""
+    api = FastAPI(
+        title="CI results",
+        version="1.0.0",
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        lifespan=_closing,
+    )
+    for name, handler in HANDLERS.items():
+        operation = BY_NAME[name]
+        api.add_api_route(
+            operation.path,
+            handler,
+            methods=[operation.method],
+            name=name,
+            operation_id=name,
+            status_code=operation.success,
+        )
+    errors.install(api)
+    return api
+
+
+@asynccontextmanager
+async def _closing(api: FastAPI) -> AsyncIterator[None]:
+    yield
+    api.state.service.close()

@@ -1,0 +1,99 @@
+"""Types that many operations share. They describe themselves in the OpenAPI document."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
+
+from examples.ci_results.clock import written
+
+MAX_ID = 2_147_483_647
+_DIGITS = re.compile(r"[1-9][0-9]{0,9}")
+
+
+def _whole(value: Any) -> Any:
+    """Only plain digits: a parameter such as `1_0`, `+1` or `1.0` is none."""
+    if isinstance(value, str) and _DIGITS.fullmatch(value) is None:
+        raise ValueError("Give a whole number from 1 to 2147483647.")
+    return value
+
+
+def _digits(value: Any) -> Any:
+    if isinstance(value, str) and not (value.isascii() and value.isdigit()):
+        raise ValueError("Give a whole number, in plain digits.")
+    return value
+
+
+Id = Annotated[int, BeforeValidator(_whole), Field(ge=1, le=MAX_ID)]
+Count = Annotated[int, Field(ge=0)]
+Instant = Annotated[
+    datetime,
+    PlainSerializer(written, return_type=str, when_used="json"),
+    Field(json_schema_extra={"format": "date-time"}),
+]
+Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+Text = Annotated[str, Field(max_length=255)]
+
+
+class Taken(BaseModel):
+    """What an operation takes: a field that it does not know is refused."""
+
+    model_config = ConfigDict(extra="forbid", strict=False)
+
+
+class Given(BaseModel):
+    """What an operation answers: every listed field is always there."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class OffsetQuery(Taken):
+    """Which part of a list is asked for."""
+
+    limit: Annotated[int, BeforeValidator(_digits), Field(ge=1, le=100)] = 50
+    offset: Annotated[int, BeforeValidator(_digits), Field(ge=0, le=MAX_ID)] = 0
+
+
+class Pagination(Given):
+    """Which part of a list this is, and where the next one begins; null at the end."""
+
+    limit: Count
+    offset: Count
+    total: Count
+    next_offset: int | None
+
+
+class CursorQuery(Taken):
+    """From which line of a file on."""
+
+    limit: Annotated[int, BeforeValidator(_digits), Field(ge=1, le=100)] = 100
+    cursor: Annotated[int, BeforeValidator(_digits), Field(ge=0, le=10_000_000)] = 0
+
+
+class CursorPagination(Given):
+    """Where the next page begins; null at the end of the file."""
+
+    limit: Count
+    next_cursor: int | None
+
+
+def pagination(query: OffsetQuery, total: int) -> Pagination:
+    """The pagination of a page of a list that has so many rows in all."""
+    following = query.offset + query.limit
+    return Pagination(
+        limit=query.limit,
+        offset=query.offset,
+        total=total,
+        next_offset=following if following < total else None,
+    )
+
+
+class ErrorBody(Given):
+    """Every answer that is no success (CI-10)."""
+
+    code: str
+    message: Annotated[str, Field(max_length=500)]
+    details: dict[str, Any]
