@@ -74,6 +74,9 @@ class MoodyStorage:
     def tag(self, path: str) -> str | None:
         return self._do("tag", path, lambda: self._inside.tag(path))
 
+    def written_at(self, path: str) -> float | None:
+        return self._do("written_at", path, lambda: self._inside.written_at(path))
+
     def list(self, folder: str, *, after: str = "") -> Sequence[Listed]:
         return self._do("list", folder, lambda: self._inside.list(folder, after=after))
 
@@ -91,8 +94,8 @@ class MoodyStorage:
 
     def cut(self) -> None:
         """Nothing works any more."""
-        operations = ("get", "tag", "list", "put", "replace", "remove")
-        folders = ("log", "checkpoint", "page", "usage", "denials", ".settings")
+        operations = ("get", "tag", "written_at", "list", "put", "replace", "remove")
+        folders = ("log", "checkpoint", "page", "usage", "denials", "probe", ".settings")
         self.refuses = {(operation, folder) for operation in operations for folder in folders}
 
     def mend(self) -> None:

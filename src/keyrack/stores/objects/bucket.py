@@ -55,6 +55,15 @@ class Bucket:
             except FileNotFoundError:
                 return None
 
+    def written_at(self, path: str) -> float | None:
+        with self._asking():
+            try:
+                found = obstore.head(self._store(path), path)["last_modified"]
+            except FileNotFoundError:
+                return None
+            # HTTP tells whole seconds, the fraction cut off (RFC 9110, 8.8.2).
+            return found.timestamp() + 0.5
+
     def list(self, folder: str, *, after: str = "") -> Sequence[Listed]:
         with self._asking():
             pages = obstore.list(self._store(), folder, offset=after or None)

@@ -35,6 +35,13 @@ class Directory:
             except FileNotFoundError:
                 return None
 
+    def written_at(self, path: str) -> float | None:
+        with self._here():
+            try:
+                return (self._root / path).stat().st_mtime
+            except FileNotFoundError:
+                return None
+
     def list(self, folder: str, *, after: str = "") -> Sequence[Listed]:
         with self._here():
             paths = sorted(path for path in self._paths(folder) if path > after)

@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager
 from keyrack.core.errors import Unavailable
 from keyrack.core.events import Entry
 from keyrack.core.peppers import Peppers
+from keyrack.stores.clock import StoreClock
 from keyrack.stores.follower import steady
 from keyrack.stores.objects import checkpoints
 from keyrack.stores.objects.behind import Behind
@@ -16,6 +17,7 @@ from keyrack.stores.objects.documents import Commit, Position
 from keyrack.stores.objects.log import LOOK_AROUND_SECONDS, ObjectLog
 from keyrack.stores.objects.state import State
 from keyrack.stores.objects.storage import Storage
+from keyrack.stores.objects.timekeeping import Timekeeping
 from keyrack.stores.protocols import (
     Batch,
     Change,
@@ -45,9 +47,16 @@ class ObjectKeys:
     blocks = True
 
     def __init__(
-        self, storage: Storage, peppers: Peppers, *, look_around_seconds: float = LOOK_AROUND_SECONDS
+        self,
+        storage: Storage,
+        peppers: Peppers,
+        *,
+        look_around_seconds: float = LOOK_AROUND_SECONDS,
+        clock: StoreClock | None = None,
     ):
+        self.clock = clock or StoreClock()
         self._storage = storage
+        self._timekeeping = Timekeeping(storage, self.clock)
         self._log = ObjectLog(storage, peppers, look_around_seconds=look_around_seconds)
         self._behind = Behind(storage, peppers)
         self._told: Position | None = None
@@ -66,6 +75,7 @@ class ObjectKeys:
         return len(self._commit(make).seals)
 
     def snapshot(self) -> AbstractContextManager[Snapshot]:
+        self._timekeeping.look()
         return self._log.frozen()
 
     def last(self) -> Entry | None:
@@ -75,6 +85,7 @@ class ObjectKeys:
     def moved(self) -> bool:
         with self._log.now() as state:
             position = state.position
+        self._timekeeping.look()
         moved, self._told = position != self._told, position
         return moved
 

@@ -23,7 +23,7 @@ class Listed(NamedTuple):
 class Storage(Protocol):
     """Objects by path. Every call is bounded in time and raises Unavailable, never a driver's error.
 
-    Correctness stands on `get`, `tag`, `list` and `put`; `replace` and `remove` are conveniences.
+    Correctness stands on `get`, `tag`, `list` and `put`; the others are conveniences.
     """
 
     def get(self, path: str) -> Found | None:
@@ -31,6 +31,12 @@ class Storage(Protocol):
 
     def tag(self, path: str) -> str | None:
         """The tag of an object, or None when there is none."""
+
+    def written_at(self, path: str) -> float | None:
+        """When an object was written, by the storage's clock (Unix seconds); None when there is none.
+
+        Right to half a second.
+        """
 
     def list(self, folder: str, *, after: str = "") -> Sequence[Listed]:
         """The objects in a folder whose paths sort behind `after`, in order."""
