@@ -47,7 +47,7 @@ class Chores:
         self._rollouts = Rollouts(verifier.stores, monitoring.tally, monitoring.signals)
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._run, name="keyrack-gateway", daemon=True)
-        self._jobs = (
+        self.jobs = (
             Chore("what was sent cannot be counted", self.count, REFRESH_SECONDS),
             Chore("breakers of other processes cannot be read", self.read_breakers, REFRESH_SECONDS),
             Chore("the log cannot be looked at for rotations", self._announcer.announce, STEP_SECONDS),
@@ -76,7 +76,7 @@ class Chores:
 
     def do(self) -> None:
         """Do every job that is due, once."""
-        for job in self._jobs:
+        for job in self.jobs:
             job.attempt()
 
     def count(self) -> None:
