@@ -10,14 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from keyrack import Access, Authority, Issuer, Verifier, Wish, open_stores
+from keyrack import Access, Authority, Issuer, Minted, Verifier, Wish, open_stores
 from keyrack.admin.audit import audit
 from keyrack.admin.founding import found
 from keyrack.admin.moving import NotEmpty, _after, _batch, copy, move
 from keyrack.admin.peppering import rotate
-from keyrack.core.errors import KeyrackError, NotHeld, StoreMoved
+from keyrack.core.errors import Conflict, KeyrackError, NotHeld, StoreMoved
 from keyrack.core.model import Allowed, Reason
 from keyrack.core.peppers import Peppers
+from keyrack.idempotency import Once
 from keyrack.stores.journal import MemoryJournal, Use
 from keyrack.stores.memory import MemoryKeys
 from keyrack.stores.opened import Stores
@@ -134,7 +135,7 @@ def test_a_half_finished_copy_opens_for_nobody(source: Stores, target: Stores) -
     key_id, _ = mint(source)
     Issuer(source).disable(key_id, by=ADA)
     first = source.keys.since(0, 3)
-    target.keys.commit(_after(0, _batch(first)))
+    target.keys.commit(_after(0, _batch(first, ())))
     with pytest.raises(KeyrackError, match="vouches"):
         Verifier(target).start()
 
@@ -215,6 +216,20 @@ def test_the_target_of_a_move_goes_on_from_the_last_event(source: Stores, target
     Issuer(target).revoke(key_id, by=ADA)
     assert verdict(target, text) == Reason.REVOKED.value
     assert audit(target).fault is None
+
+
+def test_a_call_from_before_the_move_is_answered_as_it_was_behind_it(source: Stores, target: Stores) -> None:
+    once, wish = Once("header", b"body"), Wish("n")
+    first = Issuer(source).mint(wish, by=ADA, once=once)
+    copy(source, target, by=ADA)
+    later = Issuer(source).mint(wish, by=ADA, once=Once("later", b"body"))
+    move(source, target, by=ADA, spread=at_once)
+    assert sorted(target.keys.marks()) == sorted(source.keys.marks())
+    issuer = Issuer(target)
+    assert issuer.mint(wish, by=ADA, once=once) == Minted(first.key, None)
+    assert issuer.mint(wish, by=ADA, once=Once("later", b"body")) == Minted(later.key, None)
+    with pytest.raises(Conflict, match="another body"):
+        issuer.mint(wish, by=ADA, once=Once("header", b"other"))
 
 
 def test_the_target_opens_only_once_no_node_decides_from_the_source(source: Stores, target: Stores) -> None:

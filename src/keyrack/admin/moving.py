@@ -1,7 +1,7 @@
 """Copy a store into another one while it is used, and move over without a change that is lost.
 
 Entries and records are carried over byte for byte, as they were authenticated, so the copy vouches for
-itself and keys go on working under the same peppers. Not carried over are Idempotency-Keys.
+itself and keys go on working under the same peppers, as do Idempotency-Keys.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from keyrack.progress import Report, unreported
 from keyrack.stores.heads import head_of, moved_to
 from keyrack.stores.ledger import Draft
 from keyrack.stores.opened import Stores
-from keyrack.stores.protocols import Batch, Change, Excerpt, Kind, Listing, Plan, Record, Reseal, View
+from keyrack.stores.protocols import Batch, Change, Excerpt, Kind, Listing, Mark, Plan, Record, Reseal, View
 from keyrack.stores.urls import public_url
 
 BATCH = 1000
@@ -75,9 +75,11 @@ def move(
 def _carry_over(source: Stores, target: Stores, report: Report) -> None:
     number = _common(source, target)
     while changes := source.keys.since(number, BATCH):
-        last = source.keys.last()
-        target.keys.commit(_after(number, _batch(changes)))
-        number = changes[-1].entry.number
+        last, until = source.keys.last(), changes[-1].entry.number
+        # Each mark was written with an event, so whatever is missing of them comes with the last ones.
+        marks = source.keys.marks() if last is None or last.number <= until else ()
+        target.keys.commit(_after(number, _batch(changes, marks)))
+        number = until
         report("copying events", number, None if last is None else last.number)
     _mend(source, target, report)
 
@@ -103,11 +105,11 @@ def _after(number: int, batch: Batch) -> Plan:
     return plan
 
 
-def _batch(changes: Sequence[Change]) -> Batch:
+def _batch(changes: Sequence[Change], marks: Sequence[Mark]) -> Batch:
     # A record comes as it is now, and may be newer than the event that it comes with. It stands in the
     # target as of that event until the later one arrives: until then nobody can open the target.
     records = [change.record._replace(revision=change.entry.number) for change in changes if change.record]
-    return Batch([change.entry for change in changes], records, [])
+    return Batch([change.entry for change in changes], records, marks)
 
 
 def _mend(source: Stores, target: Stores, report: Report) -> None:

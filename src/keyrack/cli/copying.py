@@ -25,7 +25,7 @@ def copy_store(source: Source, target: Target, seal: Seal = False, as_json: opti
     """Copy a store into another one, log and all; keys go on working under the same peppers.
 
     FROM may be in use. May be stopped and repeated: it goes on where it was. At the end the whole chain,
-    every record and their sum are checked in TO. Not copied: Idempotency-Keys of the last day.
+    every record and their sum are checked in TO.
     """
     _require_lasting(source, target)
     with opened(source) as session, closing(_made(target, session.stores)) as made:

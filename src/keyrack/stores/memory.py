@@ -107,6 +107,10 @@ class MemoryKeys:
         with self._lock:
             return {entry.pepper: entry for entry in self._entries}.values()
 
+    def marks(self) -> Sequence[Mark]:
+        with self._lock:
+            return list(self._marks.values())
+
     def forget_marks(self, before: float) -> None:
         with self._lock:
             self._marks = {token: mark for token, mark in self._marks.items() if mark.at >= before}

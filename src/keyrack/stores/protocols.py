@@ -194,6 +194,9 @@ class Keys(Protocol):
     def peppers_in_use(self) -> Iterable[Entry]:
         """For each pepper that the log names, the last entry under it."""
 
+    def marks(self) -> Sequence[Mark]:
+        """Every mark that was not forgotten, in no order."""
+
     def forget_marks(self, before: float) -> None:
         """Drop the marks made before that time (Unix seconds)."""
 

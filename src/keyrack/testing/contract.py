@@ -320,10 +320,12 @@ class KeysContract:
         put(keys, entry(1), marks=[old, other])
         put(keys, entry(2), marks=[new])
         same(marks(keys, b"a", b"b"), [new, other])
+        same(sorted(keys.marks()), [new, other])
         keys.forget_marks(15.5)
         same(marks(keys, b"a", b"b"), [new, other])
         keys.forget_marks(15.6)
         same(marks(keys, b"a", b"b"), [new, None])
+        same(list(keys.marks()), [new])
         same(keys.last(), entry(2))
 
     def test_the_last_entry_under_each_pepper_is_found(self, open_keys: OpenKeys) -> None:

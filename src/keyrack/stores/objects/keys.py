@@ -24,6 +24,7 @@ from keyrack.stores.protocols import (
     Excerpt,
     Kind,
     Listing,
+    Mark,
     Plan,
     Reading,
     Record,
@@ -118,6 +119,10 @@ class ObjectKeys:
     def peppers_in_use(self) -> Iterable[Entry]:
         with self._log.now() as state:
             return state.peppers_in_use()
+
+    def marks(self) -> Sequence[Mark]:
+        with self._log.now() as state:
+            return state.marks()
 
     def forget_marks(self, before: float) -> None:
         # In this process: each forgets for itself, and checkpoints leave out what was forgotten.

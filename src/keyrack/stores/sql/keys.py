@@ -178,6 +178,10 @@ class SqlKeys:
             found = connection.execute(select(*_ENTRY).where(log.c.number.in_(lasts)))
             return [Entry(*row) for row in found]
 
+    def marks(self) -> Sequence[Mark]:
+        with self._reading() as connection:
+            return [Mark(*row) for row in connection.execute(select(marks))]
+
     def forget_marks(self, before: float) -> None:
         with self._writing() as connection:
             connection.execute(delete(marks).where(marks.c.at < before))
