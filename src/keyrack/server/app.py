@@ -11,6 +11,7 @@ from fastapi import FastAPI
 
 from keyrack.core.master_keys import MasterKeys
 from keyrack.gateway.apis import Apis
+from keyrack.gateway.app import Gateway
 from keyrack.gateway.data_plane import DataPlane
 from keyrack.gateway.monitoring import Monitoring
 from keyrack.gateway.tally import Tally
@@ -67,7 +68,14 @@ def create_app(settings: Settings, verifier: Verifier) -> App:
         internal_alone=settings.internal is not None,
         traefik_key=settings.traefik_key,
     )
-    hot = HotPaths(proxies, verifier, trusted_proxies=settings.trusted_proxies, realm=REALM)
+    gateway = Gateway(
+        proxies,
+        plane,
+        trusted_proxies=settings.trusted_proxies,
+        networks=settings.upstream_networks,
+        silent_seconds=settings.upstream_timeout,
+    )
+    hot = HotPaths(gateway, verifier, trusted_proxies=settings.trusted_proxies, realm=REALM)
     return Front(hot, internal_app=strict, internal=settings.internal, quiet=QUIET_PATHS)
 
 

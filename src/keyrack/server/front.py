@@ -72,14 +72,17 @@ class Front:
         await _edged(app, scope, receive, noticing)
         place = self._table.find(scope["method"], scope["path"])
         caller = scope["state"].get("key")
+        operation = scope["state"].get("operation")
         line = {
             "request_id": scope["state"]["request_id"],
             # The row and never the path: somebody will put a key where its id belongs.
-            "operation": None if place is None else place.operation,
+            "operation": operation if place is None else place.operation,
             "status": scope["state"].get("status"),
             "milliseconds": round((time.perf_counter() - started_at) * 1000, 1),
             "key_id": None if caller is None else caller.key.id,
         }
+        if "client_request_id" in scope["state"]:
+            line["client_request_id"] = scope["state"]["client_request_id"]
         log.info("request", extra=line)
 
     def _is_internal(self, scope: Scope) -> bool:
