@@ -20,7 +20,7 @@ from keyrack.stores.ledger import Draft
 from keyrack.stores.opened import Stores
 from keyrack.stores.protocols import Kind, Listing
 from keyrack.stores.sealing import open_key
-from keyrack.wishes import Wish, drafted, validated
+from keyrack.wishes import Wish, drafted, require_group, validated
 
 T = TypeVar("T", Key, "Minted")
 Spread = Callable[[int, bool], None]
@@ -60,6 +60,7 @@ class Issuer:
             key = replace(drawn, versions=(self._secret(text, 1),), ending=text[-4:])
             self._check_grant(giver, key)
             _require_tenant(draft, key.tenant)
+            require_group(draft, key)
             self._require_unique(draft, key, wish.unique)
             facts = {"name": key.name, "owner": key.owner, "scopes": key.scopes, "preset": key.preset}
             written = draft.write_key(key, self._event(EventKind.KEY_MINTED, by, facts))
@@ -276,6 +277,8 @@ class Issuer:
                 giver.require(authority.ASSIGN_OWNERS)
             if after == key:
                 return key
+            if after.credits != key.credits:
+                require_group(draft, after)
             self._require_unique(draft, after, unique)
             return draft.write_key(self._stamped(after), self._event(kind, by, data or {}))
 

@@ -15,6 +15,7 @@ from keyrack.core.http import Presented
 from keyrack.core.model import Access, Address, Allowed, Decision, Denied, Key, Limit, Reason, Tenant
 from keyrack.core.peppers import Peppers
 from keyrack.core.policy import Policy
+from keyrack.credit_spending import CreditSpender
 from keyrack.deciding import ANYTHING, Ceiling
 from keyrack.issuer import Issuer
 from keyrack.lookups import LookUps
@@ -64,6 +65,7 @@ class Verifier:
         self.lookups = LookUps(stores.keys, self.follower)
         self.notebook = Notebook()
         self._spender = Spender(stores.counters, self.policy, open_when_down=open_when_down)
+        self._credits = CreditSpender(stores, self.follower)
         self._redigests = Redigests(stores.peppers)
         self._upkeep = Upkeep(stores, self.follower, self.notebook, self._spender, self._redigests, poll=poll)
         self._counting_waits = stores.counters.blocks
@@ -82,6 +84,7 @@ class Verifier:
         static: StaticKeys | None = None,
         key: str | None = None,
         counters: str | None = None,
+        credits: str | None = None,  # noqa: A002  # named like its setting
         create: bool = False,
         max_stale: float | None = None,
         poll: float = DEFAULT_POLL,
@@ -104,7 +107,9 @@ class Verifier:
             # It has all that decides. What stands beside that is no part of a server seen from outside.
             return cast("Verifier", remote)
         policy = policy or Policy()
-        stores = open_stores(url, peppers=peppers, counters=counters, create=create, clock=clock)
+        stores = open_stores(
+            url, peppers=peppers, counters=counters, credits=credits, create=create, clock=clock
+        )
         with ExitStack() as undone:
             undone.callback(stores.close)
             if create or stores.fixed or url == "memory:":
@@ -271,8 +276,8 @@ class Verifier:
     def waits(self, presented: Presented, access: Access = ANYTHING) -> bool:
         """Whether a decision on this may wait for a network; an event loop then asks for it in a thread.
 
-        So it is where limits, of the key or of the access, are counted behind one, for keys that a partial
-        replica does not hold, and never for bad credentials.
+        So it is where limits, of the key or of the access, are counted behind one, or credits are kept
+        behind one; for keys that a partial replica does not hold; and never for bad credentials.
         """
         if not self.may_wait:
             return False
@@ -280,12 +285,15 @@ class Verifier:
             proved = self._prover.prove_held(presented)
         except NotInMemory:
             return True
-        return self._counting_waits and isinstance(proved, Proved) and bool(charged(proved, access))
+        if isinstance(proved, Refused):
+            return False
+        is_counted = self._counting_waits and bool(charged(proved, access))
+        return is_counted or (self._credits.blocks and _pays(proved.key, access))
 
     @property
     def may_wait(self) -> bool:
         """Whether there are decisions here that wait for a network: `waits` says which."""
-        return self._counting_waits or self._is_partial
+        return self._counting_waits or self._credits.blocks or self._is_partial
 
     @property
     def clock(self) -> Clock:
@@ -310,7 +318,10 @@ class Verifier:
         charges = () if isinstance(proved, Refused) else charged(proved, access)
         if isinstance(decision, Denied):
             return self._spender.refuse(decision, charges, access.address, now)
-        return self._spender.take(decision, charges, access, now) if charges else decision
+        taken = self._spender.take(decision, charges, access, now) if charges else decision
+        if isinstance(taken, Denied) or not _pays(taken.key, access):
+            return taken
+        return self._credits.take(taken, charges, access, now)
 
     def _redigest(self, decision: Decision, proved: Proved | Refused, presented: str) -> None:
         """Have a version digested anew that has just passed and whose pepper was rotated out."""
@@ -318,6 +329,11 @@ class Verifier:
             return
         if decision.secret.pepper in self.follower.replica.head.retired:
             self._redigests.note(decision.key, decision.secret, presented.encode("ascii"))
+
+
+def _pays(key: Key, access: Access) -> bool:
+    """Whether an access of this key costs credits of its owner."""
+    return access.credits and key.credits is not None
 
 
 def _identity(key: Key, address: Address | None) -> Access:

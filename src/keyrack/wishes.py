@@ -12,6 +12,8 @@ from keyrack.core.authority import Authority
 from keyrack.core.errors import ValidationFailed
 from keyrack.core.model import Key
 from keyrack.core.policy import Policy
+from keyrack.core.upstream import upstream_id
+from keyrack.stores.ledger import Draft
 
 UNIQUE = ("tenant", "owner")
 
@@ -66,7 +68,7 @@ def drafted(wish: Wish, *, key_id: str, by: Authority, policy: Policy, now: date
         expires_at=read("expires_at", expiry, wish.expires_at, now),
         networks=read("networks", fields.networks, wish.networks),
         limits=read("limits", fields.limits, wish.limits),
-        credits=read("credits", no_credits, wish.credits),
+        credits=read("credits", credit_group, wish.credits),
         metadata=read("metadata", fields.metadata, wish.metadata),
         created_at=now,
         created_by=by.name,
@@ -88,7 +90,7 @@ def validated(changes: Mapping[str, Any], *, policy: Policy, now: datetime) -> d
         "expires_at": lambda value: expiry(value, now),
         "networks": fields.networks,
         "limits": fields.limits,
-        "credits": no_credits,
+        "credits": credit_group,
         "metadata": fields.metadata,
     }
     unknown = sorted(set(changes) - set(rules))
@@ -97,6 +99,11 @@ def validated(changes: Mapping[str, Any], *, policy: Policy, now: datetime) -> d
     after = {name: read(name, rules[name], value) for name, value in changes.items()}
     read.finish()
     return after
+
+
+def credit_group(value: object) -> str | None:
+    """A name as groups have them, or None; whether there is one is known when it is written."""
+    return None if value is None else fields.name(value, "credits")
 
 
 def expiry(value: datetime | str | None, now: datetime) -> datetime | None:
@@ -109,9 +116,12 @@ def expiry(value: datetime | str | None, now: datetime) -> datetime | None:
     return expires_at
 
 
-def no_credits(value: str | None) -> None:
-    """Credit groups belong to upstreams; while a store has none, none can be named."""
-    if value is not None:
+def require_group(draft: Draft, key: Key) -> None:
+    """Refuse a key that names a credit group which its tenant has not."""
+    if key.credits is None:
+        return
+    group = draft.upstream(upstream_id(key.tenant, key.credits))
+    if group is None or group.deleted_at is not None:
         raise fields.refuse("credits", "There is no credit group of this name.")
 
 

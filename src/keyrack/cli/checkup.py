@@ -104,7 +104,7 @@ def _files(settings: Settings) -> str:
     if store is None:
         return "none: the store is not in a file"
     made = (beside_store(settings.store), master_key_file.beside_store(settings.store))
-    beside_it = (beside(store, "journal"), beside(store, "counters"), *made)
+    beside_it = (*(beside(store, what) for what in ("journal", "counters", "credits")), *made)
     present = [path for path in (store, *beside_it) if path is not None and path.exists()]
     for path in present:
         _require_private(path)

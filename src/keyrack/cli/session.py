@@ -64,7 +64,9 @@ def opened(store: str | None) -> Iterator[Session]:
     """The store of this URL, or of the settings. Raises ConfigurationError and Unavailable."""
     settings = with_peppers(Settings.read(store=store))
     # Counters are nothing that a change of keys needs, so no file of theirs is touched.
-    stores = open_stores(settings.store, peppers=settings.peppers, counters="memory:")
+    stores = open_stores(
+        settings.store, peppers=settings.peppers, counters="memory:", credits=settings.credits
+    )
     try:
         _require_founded(stores, settings.policy)
         yield Session(stores, settings.policy, operator())

@@ -72,7 +72,7 @@ class Proved:
     aged: bool
     """Whether its digest is under another pepper than the first."""
     free: bool
-    """Whether its answer entails nothing more: no limit is charged and no digest is renewed."""
+    """Whether its answer entails nothing more: no limit and no credits are charged, no digest is renewed."""
     timed: tuple[Rule, ...] = field(init=False, repr=False, compare=False)
     """The rules whose answer to the same access may be another one later."""
     passed: dict[int, Access] = field(init=False, default_factory=dict, repr=False, compare=False)

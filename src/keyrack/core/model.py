@@ -180,6 +180,8 @@ class Access:
     limits: tuple[Limit, ...] = ()
     """What each key is limited to here, beside its own limits."""
     address: Address | None = None
+    credits: bool = True
+    """Whether a key that names a credit group pays there; the gateway charges the API's group instead."""
 
 
 @dataclass(frozen=True, slots=True)

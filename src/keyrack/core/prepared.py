@@ -89,7 +89,7 @@ def _versions(key: Key, tenant: Tenant | None, peppers: Peppers, policy: Policy)
             rules=_shared(rules_for(key, secret, tenant)),
             charges=charges,
             aged=aged[secret.number],
-            free=not charges and not aged[secret.number],
+            free=not charges and key.credits is None and not aged[secret.number],
         )
         for secret in key.versions
     )

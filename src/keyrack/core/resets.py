@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from math import floor
 
 from keyrack.core.upstream import ResetFrequency
 
@@ -11,7 +12,8 @@ _LONGEST_MONTH = timedelta(days=31)
 
 def next_reset(frequency: ResetFrequency, after: float) -> float | None:
     """The first boundary after this time, both in Unix seconds; None for `never`. Weeks begin on Monday."""
-    at = datetime.fromtimestamp(after, UTC)
+    # Whole seconds: a fraction just below one would be rounded up to it, and beyond the boundary.
+    at = datetime.fromtimestamp(floor(after), UTC)
     hour = at.replace(minute=0, second=0, microsecond=0)
     day = hour.replace(hour=0)
     boundaries = {

@@ -90,7 +90,7 @@ def narrowed(proved: Proved, session: Session) -> Proved:
         rules=(not_over, meant_for_service, *proved.rules),
         # What is presented is not the key's text, so no digest of it may be kept.
         aged=False,
-        free=not proved.charges,
+        free=not proved.charges and proved.key.credits is None,
     )
 
 

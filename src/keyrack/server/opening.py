@@ -22,6 +22,7 @@ def open_verifier(settings: Settings) -> Verifier:
         peppers=with_peppers(settings).peppers,
         policy=settings.policy,
         counters=_counters(settings),
+        credits=settings.credits,
         max_stale=settings.max_stale,
         poll=settings.poll,
         replica_max_keys=settings.replica_max_keys,
@@ -32,7 +33,9 @@ def open_verifier(settings: Settings) -> Verifier:
 def check_store(settings: Settings) -> None:
     """Refuse, before any port is open, a store that is missing, empty or not ours to open."""
     peppers = with_peppers(settings).peppers
-    stores = open_stores(settings.store, peppers=peppers, counters=_counters(settings))
+    stores = open_stores(
+        settings.store, peppers=peppers, counters=_counters(settings), credits=settings.credits
+    )
     try:
         _check(stores, settings)
     finally:

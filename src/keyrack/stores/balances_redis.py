@@ -57,8 +57,8 @@ class RedisBalances:
 
     blocks = True
 
-    def __init__(self, url: str, *, setting: str = "KEYRACK_CREDITS"):
-        self._redis = connect(url, setting)
+    def __init__(self, url: str):
+        self._redis = connect(url, "KEYRACK_CREDITS")
         self._script = self._redis.register_script(_SCRIPT)
 
     def reserve(self, order: Order, now: float) -> Reserved:

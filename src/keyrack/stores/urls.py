@@ -11,6 +11,7 @@ from pathlib import Path
 
 from keyrack.core.errors import ConfigurationError, Unavailable
 from keyrack.core.peppers import SETTING, Peppers
+from keyrack.stores.balances import Balances
 from keyrack.stores.balances_memory import MemoryBalances
 from keyrack.stores.clock import Dating
 from keyrack.stores.counters import Counters, open_counters
@@ -23,6 +24,7 @@ from keyrack.stores.protocols import Keys
 DEFAULT_URL = "sqlite:///keyrack.db"
 STORE = "KEYRACK_STORE"
 COUNTERS = "KEYRACK_COUNTERS"
+CREDITS = "KEYRACK_CREDITS"
 
 
 def open_stores(
@@ -30,13 +32,15 @@ def open_stores(
     *,
     peppers: Peppers | str | None = None,
     counters: str | None = None,
+    credits: str | None = None,  # noqa: A002  # named like its setting
     create: bool = False,
     clock: Clock = time.time,
 ) -> Stores:
     """Open what a KEYRACK_STORE url names: `env:`, `env:NAME`, `memory:`, `sqlite:///path`,
     `postgresql://host/database`, `file:///dir`, or a bucket by `s3://`, `gs://` or `az://`.
 
-    `create` makes a missing file or directory, or the tables in a database. Without peppers only
+    `credits` is a `redis://` url where balances are not to be kept with the keys, or cannot be. `create`
+    makes a missing file or directory, or the tables in a database. Without peppers only
     `memory:` opens, under a random one. Raises ConfigurationError, which names the setting, and
     Unavailable.
     """
@@ -49,6 +53,8 @@ def open_stores(
         counted = _counters(counters or default_counters(url, workers=1))
         undone.callback(counted.close)
         gateway = _gateway(url)
+        undone.callback(gateway.close)
+        balances = _balances(url, credits)
         undone.pop_all()
     return Stores(
         url=url,
@@ -57,7 +63,7 @@ def open_stores(
         counters=counted,
         peppers=given,
         clock=_clock(keys, clock),
-        balances=MemoryBalances() if url == "memory:" else None,
+        balances=balances,
         gateway=gateway,
         fixed=is_static(url),
     )
@@ -142,6 +148,32 @@ def _keys_and_journal(url: str, peppers: Peppers, *, create: bool) -> tuple[Keys
         return opener(url, peppers, create)
     except ModuleNotFoundError:
         raise ConfigurationError(STORE, f"needs `pip install keyrack[{extra}]`.") from None
+
+
+def _balances(url: str, said: str | None) -> Balances | None:
+    """Where credits are kept: where it is said, or with the keys; nowhere if nothing there is guarded."""
+    path = sqlite_path(url)
+    if said is not None:
+        return _redis_balances(said)
+    if url == "memory:":
+        return MemoryBalances()
+    if path is not None:
+        from keyrack.stores.sql.sqlite_balances import SqliteBalances
+
+        return SqliteBalances(beside(path, "credits"))
+    if url.startswith(("postgresql:", "postgres:")):
+        from keyrack.stores.sql.postgres_balances import PostgresBalances
+
+        return PostgresBalances(url)
+    return None
+
+
+def _redis_balances(url: str) -> Balances:
+    try:
+        from keyrack.stores.balances_redis import RedisBalances
+    except ModuleNotFoundError:
+        raise ConfigurationError(CREDITS, "needs `pip install keyrack[redis]`.") from None
+    return RedisBalances(url)
 
 
 def _gateway(url: str) -> GatewayState:
