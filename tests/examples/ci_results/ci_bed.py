@@ -1,0 +1,152 @@
+"""A results service inside the test process, called over ASGI as by real clients, on a clock of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Self
+
+import httpx
+
+from examples.ci_results.app import create_app
+from examples.ci_results.enumerations import Role
+from examples.ci_results.service import Service
+from examples.ci_results.services.accounts import Person
+from examples.ci_results.services.grants import column, requestable
+from examples.ci_results.settings import Settings
+from keyrack import Authority, Wish
+
+API = "/api/v1"
+ADDRESS = "198.51.100.7"
+PASSWORD = "correct horse battery"
+OPERATOR = Authority.operator("tests")
+
+
+class Clock:
+    """A time that passes only when it is told to."""
+
+    def __init__(self, now: datetime = datetime(2030, 1, 1, 12, tzinfo=UTC)):
+        self.now = now
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def pass_time(self, **duration: float) -> None:
+        self.now += timedelta(**duration)
+
+
+def environment(folder: Path, **changed: str) -> dict[str, str]:
+    """What the service needs: everything in memory, but for files."""
+    return {
+        "CI_DATABASE_URL": "sqlite://",
+        "KEYRACK_STORE": "memory:",
+        "KEYRACK_PEPPERS": f"p1:{secrets.token_hex(32)}",
+        "CI_STORAGE_URL": f"file:{folder / 'files'}",
+        "CI_MAIN_REPOSITORY": "Acme/Tool",
+        "CI_REPOSITORY_DIRECTORY": f"file:{folder / 'repositories.json'}",
+        **changed,
+    }
+
+
+class Ci:
+    """A results service opened from an environment. Requests without a token have none."""
+
+    def __init__(self, variables: Mapping[str, str], clock: Clock):
+        self.clock = clock
+        self.settings = Settings.read(variables)
+        self.service = Service.open(self.settings, clock=clock)
+        self.app = create_app(self.service)
+        self.issuer = self.service.verifier.issuer()
+        self._names = 0
+        self._loop = asyncio.Runner()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._loop.close()
+        self.service.close()
+
+    def person(self, name: str, role: Role = Role.USER, *, login: str | None = None) -> int:
+        """An account of this name, whose password is PASSWORD."""
+        person = Person(name, f"{name}@example.org", role, login)
+        return self.service.accounts.add(person, PASSWORD)
+
+    def login(self, name: str, *scopes: str, **wish: Any) -> httpx.Response:
+        """Ask for a token over HTTP."""
+        self._names += 1
+        asked = {
+            "email": f"{name}@example.org",
+            "password": PASSWORD,
+            "token_name": f"t{self._names}",
+            **wish,
+        }
+        if scopes:
+            asked["scopes"] = list(scopes)
+        return self.post("/auth/tokens", json=asked)
+
+    def token(self, name: str, *scopes: str) -> str:
+        """A live token of somebody as login makes it; without scopes, with all that their role may ask for.
+
+        No password is hashed for it and no limit of logins is spent.
+        """
+        self._names += 1
+        database, clock = self.service.database, self.clock
+        from examples.ci_results.models import accounts
+
+        with database.read() as connection:
+            account = accounts.by_name(connection, name)
+        assert account is not None
+        wish = Wish(
+            f"t{self._names}",
+            scopes=scopes or sorted(requestable(account.role)),
+            prefix="spci",
+            owner=name,
+            expires_at=clock() + timedelta(days=7),
+        )
+        with database.write() as connection:
+            token_id = accounts.reserve_name(connection, account.id, wish.name, now=clock())
+            minted = self.issuer.mint(wish, by=OPERATOR)
+            accounts.complete(connection, token_id, minted.key.id)
+        return str(minted.secret)
+
+    def full_token(self, name: str, role: Role) -> str:
+        """A new person of this role, and a token with all that the role may ever hold."""
+        self.person(name, role)
+        return self.token(name, *sorted(column(role)))
+
+    def call(
+        self, method: str, path: str, token: str | None = None, *, headers: Any = (), **body: Any
+    ) -> httpx.Response:
+        """One request; `path` is relative to the API unless it says otherwise."""
+        sent = [*dict(headers).items()] if isinstance(headers, dict) else list(headers)
+        if token is not None:
+            sent.append(("Authorization", f"Bearer {token}"))
+        url = path if path.startswith(("/api", "/livez", "/worker", "/progress-reporter")) else API + path
+        return self._loop.run(self._send(method, url, sent, body))
+
+    def get(self, path: str, token: str | None = None, **more: Any) -> httpx.Response:
+        return self.call("GET", path, token, **more)
+
+    def post(self, path: str, token: str | None = None, **more: Any) -> httpx.Response:
+        return self.call("POST", path, token, **more)
+
+    def delete(self, path: str, token: str | None = None, **more: Any) -> httpx.Response:
+        return self.call("DELETE", path, token, **more)
+
+    async def _send(self, method: str, url: str, headers: Any, body: Any) -> httpx.Response:
+        transport = httpx.ASGITransport(self.app, client=(ADDRESS, 5000), raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url="http://ci.example") as client:
+            return await client.request(method, url, headers=headers, **body)
+
+
+def problem(answer: httpx.Response) -> tuple[int, str]:
+    """The status and the code of a refusal, whose body is of the one form."""
+    body = answer.json()
+    assert set(body) == {"code", "message", "details"}
+    assert len(body["message"]) <= 500
+    assert isinstance(body["details"], dict)
+    return answer.status_code, body["code"]

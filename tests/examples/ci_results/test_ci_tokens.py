@@ -1,0 +1,158 @@
+"""Tokens: who gets one, with which scopes, who sees it, and who ends it."""
+
+from __future__ import annotations
+
+import pytest
+from ci_bed import PASSWORD, Ci, Clock, problem
+
+from examples.ci_results.enumerations import Role
+
+
+def test_a_token_is_shown_once_and_works(ci: Ci) -> None:
+    ci.person("ann", Role.ADMIN)
+    answer = ci.login("ann", "tokens:manage", token_name="laptop", expires_in_days=3)
+    assert answer.status_code == 201
+    body = answer.json()
+    assert body["token"].startswith("spci_live_")
+    assert len(body["token"]) == len("spci_live_") + 50
+    assert (body["token_type"], body["token_name"], body["scopes"]) == ("bearer", "laptop", ["tokens:manage"])
+    assert body["expires_at"] == "2030-01-04T12:00:00Z"
+    (listed,) = ci.get("/auth/tokens", body["token"]).json()["data"]
+    assert body["token"] not in str(listed)
+    assert len(listed["token_prefix"]) <= 20
+
+
+def test_without_scopes_one_gets_those_to_read(ci: Ci) -> None:
+    ci.person("ann")
+    assert ci.login("ann").json()["scopes"] == ["runs:read", "results:read"]
+
+
+@pytest.mark.parametrize(
+    ("role", "scope", "status"),
+    [
+        (Role.USER, "tokens:manage", 403),
+        (Role.TESTER, "tokens:manage", 201),
+        (Role.CONTRIBUTOR, "baselines:write", 403),
+        (Role.ADMIN, "baselines:write", 201),
+    ],
+)
+def test_a_scope_is_asked_for_within_the_column_of_the_role(
+    ci: Ci, role: Role, scope: str, status: int
+) -> None:
+    ci.person("ann", role)
+    answer = ci.login("ann", scope)
+    assert answer.status_code == status
+    if status == 403:
+        assert problem(answer) == (403, "forbidden")
+        assert answer.json()["details"]["reason"] == "scope_not_grantable"
+        assert answer.json()["details"]["scopes"] == [scope]
+
+
+def test_an_unknown_address_is_answered_like_a_wrong_password_after_the_same_work(ci: Ci) -> None:
+    ci.person("ann")
+    known = ci.login("ann", password="wrong horse battery")
+    verified = ci.service.passwords.verified
+    unknown = ci.login("bob")
+    assert problem(known) == problem(unknown) == (401, "invalid_credentials")
+    assert known.content == unknown.content
+    assert ci.service.passwords.verified == verified + 1
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"scopes": []},
+        {"scopes": ["runs:read", "runs:read"]},
+        {"scopes": ["runs:claim"]},
+        {"expires_in_days": 0},
+        {"expires_in_days": 31},
+        {"token_name": "with blank"},
+        {"password": "short"},
+        {"unknown": 1},
+    ],
+    ids=str,
+)
+def test_a_wrong_field_is_named(ci: Ci, wrong: dict[str, object]) -> None:
+    ci.person("ann")
+    answer = ci.login("ann", **wrong)
+    assert problem(answer) == (400, "validation_error")
+    assert [name.split(".")[0] for name in answer.json()["details"]["fields"]] == list(wrong)
+
+
+def test_a_name_is_unique_among_live_tokens(ci: Ci, clock: Clock) -> None:
+    ci.person("ann")
+    first = ci.login("ann", token_name="laptop").json()["token"]
+    again = ci.login("ann", token_name="laptop")
+    assert problem(again) == (400, "validation_error")
+    assert list(again.json()["details"]["fields"]) == ["token_name"]
+    assert ci.delete("/auth/tokens/current", first).status_code == 204
+    assert ci.login("ann", token_name="laptop", expires_in_days=1).status_code == 201
+    clock.pass_time(days=1)
+    assert ci.login("ann", token_name="laptop").status_code == 201
+
+
+def test_a_link_that_got_no_key_is_given_up_after_a_minute(ci: Ci, clock: Clock) -> None:
+    from examples.ci_results.models import accounts
+
+    ann = ci.person("ann")
+    with ci.service.database.write() as connection:
+        accounts.reserve_name(connection, ann, "laptop", now=clock())
+    assert problem(ci.login("ann", token_name="laptop")) == (400, "validation_error")
+    clock.pass_time(seconds=61)
+    assert ci.login("ann", token_name="laptop").status_code == 201
+
+
+def test_user_cannot_touch_foreign_token(ci: Ci) -> None:
+    ci.person("ann")
+    anns = ci.token("ann")  # the first of all, so its id is 1
+    staff = ci.full_token("tess", Role.TESTER)
+    foreign, unknown = ci.delete("/auth/tokens/1", staff), ci.delete("/auth/tokens/999", staff)
+    assert problem(foreign) == problem(unknown) == (404, "not_found")
+    assert foreign.content == unknown.content
+    assert ci.delete("/auth/tokens/current", anns).status_code == 204
+
+
+def test_an_admin_ends_the_tokens_of_others_with_the_scope_for_it(ci: Ci) -> None:
+    ci.person("ann")
+    anns = ci.token("ann")
+    ci.person("root", Role.ADMIN)
+    assert problem(ci.delete("/auth/tokens/1", ci.token("root", "runs:read"))) == (403, "forbidden")
+    manager = ci.token("root", "tokens:manage")
+    ids = {one["token_name"]: one["id"] for one in ci.get("/auth/tokens?all=true", manager).json()["data"]}
+    assert ci.delete(f"/auth/tokens/{ids['t1']}", manager).status_code == 204
+    assert ci.delete(f"/auth/tokens/{ids['t1']}", manager).status_code == 204
+    assert problem(ci.delete("/auth/tokens/current", anns)) == (401, "unauthorized")
+
+
+def test_one_sees_ones_own_tokens_and_an_admin_sees_all(ci: Ci) -> None:
+    tester, admin = ci.full_token("tess", Role.TESTER), ci.full_token("root", Role.ADMIN)
+    assert len(ci.get("/auth/tokens", tester).json()["data"]) == 1
+    assert problem(ci.get("/auth/tokens?all=true", tester)) == (403, "forbidden")
+    page = ci.get("/auth/tokens?all=true&limit=1", admin).json()
+    assert page["pagination"] == {"limit": 1, "offset": 0, "total": 2, "next_offset": 1}
+
+
+def test_lowering_a_role_counts_from_the_next_request_on(ci: Ci) -> None:
+    token = ci.full_token("tess", Role.TESTER)
+    assert ci.get("/auth/tokens", token).status_code == 200
+    ci.service.accounts.set_role("tess", Role.USER)
+    refused = ci.get("/auth/tokens", token)
+    assert problem(refused) == (403, "forbidden")
+    assert refused.json()["details"]["reason"] == "insufficient_scope"
+
+
+def test_password_reset_revokes_tokens(ci: Ci) -> None:
+    ci.person("ann")
+    token = ci.token("ann")
+    assert ci.service.accounts.set_password("ann", "another horse battery") == 1
+    assert problem(ci.delete("/auth/tokens/current", token)) == (401, "unauthorized")
+    assert ci.login("ann", password=PASSWORD).status_code == 401
+    assert ci.login("ann", password="another horse battery").status_code == 201
+
+
+def test_deactivation_revokes_tokens(ci: Ci) -> None:
+    ci.person("ann")
+    token = ci.token("ann")
+    assert ci.service.accounts.deactivate("ann") == 1
+    assert problem(ci.delete("/auth/tokens/current", token)) == (401, "unauthorized")
+    assert problem(ci.login("ann")) == (401, "invalid_credentials")
