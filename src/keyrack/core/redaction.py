@@ -48,7 +48,7 @@ _SHAPES = re.compile(
 
 def redacted(given: Mapping[str, Any]) -> dict[str, Any]:
     """The same members as JSON has them, with a fixed text in the place of each secret; a null stays one."""
-    return {name: _member(name, value) for name, value in given.items()}
+    return {_value(name): _member(name, value) for name, value in given.items()}
 
 
 def _member(name: str, value: object) -> Any:
@@ -63,7 +63,7 @@ def _value(value: object) -> Any:
     if isinstance(value, datetime):
         return write_time(value)
     if isinstance(value, Mapping):
-        return redacted({_value(name): inner for name, inner in value.items()})
+        return redacted(value)
     if isinstance(value, list | tuple):
         return [_value(one) for one in value]
     return value

@@ -117,9 +117,9 @@ def _grace(given: Mapping[str, Any]) -> timedelta | None:
 
 def _percent(given: Mapping[str, Any]) -> int:
     value = given["rollout_percent"]
-    if isinstance(value, bool) or value not in rotations.STEPS:
+    if not isinstance(value, int) or isinstance(value, bool) or value not in rotations.STEPS:
         raise refuse("rollout_percent", f"Give one of: {', '.join(map(str, rotations.STEPS))}.")
-    return int(value)
+    return value
 
 
 def _boolean(value: object, name: str) -> bool:

@@ -11,6 +11,7 @@ from pydantic import ConfigDict, Field, StrictBool, StrictInt, StrictStr
 from pydantic.config import JsonDict
 
 from keyrack.gateway import api_fields, origins, upstream_fields
+from keyrack.gateway.rotations import STEPS
 from keyrack.server.bodies import Body, Paging, Scope, Time
 
 GROUP_PATTERN = f"^{upstream_fields.NAME_PATTERN}$"
@@ -43,7 +44,7 @@ Format = Annotated[
 Origin = Annotated[StrictStr, Field(max_length=origins.MAX_URL, examples=["https://api.example:443"])]
 Origins = Annotated[list[Origin], Field(min_length=1, max_length=upstream_fields.MAX_ORIGINS)]
 Units = Annotated[StrictInt, Field(ge=0, le=upstream_fields.MAX_UNITS)]
-Percent = Literal[1, 25, 50, 100]
+Percent = Annotated[StrictInt, Field(json_schema_extra={"enum": list(STEPS)})]
 Headers = Annotated[list[Header], Field(max_length=api_fields.MAX_HEADERS)]
 Server = Annotated[StrictStr, Field(max_length=origins.MAX_URL, examples=["https://api.example/v1"])]
 Servers = Annotated[list[Server], Field(min_length=1, max_length=api_fields.MAX_SERVERS)]
