@@ -24,8 +24,9 @@ from keyrack.core.events import EventKind
 from keyrack.core.http import ANSWERS
 from keyrack.core.model import Reason
 from keyrack.idempotency import REMEMBERED_SECONDS
-from keyrack.server import front, metrics, questions, wire
+from keyrack.server import front, questions, wire
 from keyrack.server.app import management_api
+from keyrack.server.background import Background
 from keyrack.settings import Settings, variable
 from keyrack.stores import journal
 from keyrack.stores.follower import DEFAULT_MAX_STALE
@@ -124,7 +125,7 @@ def described() -> Iterator[tuple[str, dict[str, Any]]]:
 @cache
 def document() -> dict[str, Any]:
     with open_memory() as verifier:
-        return management_api(verifier, metrics.Metrics(verifier)).openapi()
+        return management_api(verifier, Background(verifier)).openapi()
 
 
 def test_every_member_of_a_body_and_every_parameter_is_documented() -> None:
@@ -151,7 +152,7 @@ def members(schema: dict[str, Any]) -> Iterator[str]:
 def test_every_metric_is_documented() -> None:
     documented = [row[0] for row in table("api.md", "Health")]
     with open_memory() as verifier:
-        text = metrics.Metrics(verifier).text().decode()
+        text = Background(verifier).metrics.text().decode()
     told = [line.split()[2] for line in text.splitlines() if line.startswith("# TYPE")]
     assert documented == [name for name in told if not name.endswith("_created")]
 

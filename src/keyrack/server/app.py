@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from importlib.metadata import version
@@ -13,16 +12,14 @@ from keyrack.core.master_keys import MasterKeys
 from keyrack.gateway.apis import Apis
 from keyrack.gateway.app import Gateway
 from keyrack.gateway.data_plane import DataPlane
-from keyrack.gateway.monitoring import Monitoring
-from keyrack.gateway.tally import Tally
 from keyrack.gateway.upstreams import Upstreams
 from keyrack.guards.asgi import Guard
 from keyrack.network_blocks import NetworkBlocks
+from keyrack.server.background import Background
 from keyrack.server.dependencies import Services
 from keyrack.server.failures import handle_failures
 from keyrack.server.front import Front
 from keyrack.server.hot import QUIET_PATHS, HotPaths
-from keyrack.server.metrics import Metrics
 from keyrack.server.openapi import describe, operation_id
 from keyrack.server.opening import master_keys
 from keyrack.server.proxies import Proxies
@@ -50,16 +47,15 @@ from keyrack.vault.secrets import Vault
 from keyrack.verifier import Verifier
 
 REALM = "keyrack"
-METRICS_SECONDS = 1.0
 
 
 def create_app(settings: Settings, verifier: Verifier) -> App:
     """The application on an open Verifier, which it closes when it shuts down."""
-    metrics = Metrics(verifier)
-    api = management_api(verifier, metrics, master_keys(settings))
+    background = Background(verifier, settings.webhooks, networks=settings.upstream_networks)
+    api = management_api(verifier, background, master_keys(settings))
     strict = StrictRequests(api)
     guard = Guard(strict, verifier, ROWS, realm=REALM, trusted_proxies=settings.trusted_proxies)
-    plane = DataPlane.of(verifier, Vault(master_keys(settings)), Monitoring.of(verifier.stores), realm=REALM)
+    plane = DataPlane.of(verifier, Vault(master_keys(settings)), background.monitoring, realm=REALM)
     proxies = Proxies(
         guard,
         plane,
@@ -79,14 +75,15 @@ def create_app(settings: Settings, verifier: Verifier) -> App:
     return Front(hot, internal_app=strict, internal=settings.internal, quiet=QUIET_PATHS)
 
 
-def management_api(verifier: Verifier, metrics: Metrics, master_keys: MasterKeys | None = None) -> FastAPI:
+def management_api(
+    verifier: Verifier, background: Background, master_keys: MasterKeys | None = None
+) -> FastAPI:
     """The management API, not yet guarded. Without master keys it makes no sessions."""
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        moving = asyncio.create_task(_move_metrics(metrics))
-        yield
-        moving.cancel()
+        async with background.running():
+            yield
         verifier.close()
 
     api = FastAPI(
@@ -100,7 +97,7 @@ def management_api(verifier: Verifier, metrics: Metrics, master_keys: MasterKeys
         generate_unique_id_function=operation_id,
     )
     api.state.verifier = verifier
-    api.state.metrics = metrics
+    api.state.metrics = background.metrics
     api.state.reported = Reported()
     api.state.services = Services(
         verifier.stores,
@@ -110,7 +107,7 @@ def management_api(verifier: Verifier, metrics: Metrics, master_keys: MasterKeys
         NetworkBlocks(verifier.stores, spread=verifier.spread),
         Upstreams(verifier.stores, Vault(master_keys), spread=verifier.spread),
         Apis(verifier.stores, Vault(master_keys), spread=verifier.spread),
-        Tally(verifier.stores),
+        background.monitoring.tally,
     )
     for module in (
         keys,
@@ -129,9 +126,3 @@ def management_api(verifier: Verifier, metrics: Metrics, master_keys: MasterKeys
     handle_failures(api)
     describe(api)
     return api
-
-
-async def _move_metrics(metrics: Metrics) -> None:
-    while True:
-        await asyncio.sleep(METRICS_SECONDS)
-        metrics.move()

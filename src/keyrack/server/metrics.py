@@ -24,9 +24,9 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 class Metrics:
     """The metrics of one worker; `text` shows those of all of them."""
 
-    def __init__(self, verifier: Verifier, monitoring: Monitoring | None = None):
+    def __init__(self, verifier: Verifier, monitoring: Monitoring):
         self._verifier = verifier
-        self._monitoring = monitoring or Monitoring.of(verifier.stores)
+        self._monitoring = monitoring
         self._counted: dict[tuple[Counter, tuple[str, ...]], int] = {}
         self._registry = CollectorRegistry()
         self._decisions = Counter(
@@ -78,7 +78,9 @@ class Metrics:
             ["outcome"],
             registry=self._registry,
         )
-        self._open = self._gauge("keyrack_open_breakers", "Upstream servers that are sent nothing.", "livemax")
+        self._open = self._gauge(
+            "keyrack_open_breakers", "Upstream servers that are sent nothing.", "livemax"
+        )
 
     def move(self) -> None:
         """Take over what the engine counted since the last time."""
