@@ -62,6 +62,8 @@ class EventKind(StrEnum):
     UPSTREAM_ABORTED = "upstream.aborted"
     UPSTREAM_UNDONE = "upstream.undone"
     UPSTREAM_CLEANED_UP = "upstream.cleaned_up"
+    BALANCE_CHANGED = "balance.changed"
+    BALANCE_REMOVED = "balance.removed"
     API_CREATED = "api.created"
     API_UPDATED = "api.updated"
     API_DELETED = "api.deleted"

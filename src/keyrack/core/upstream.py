@@ -6,6 +6,7 @@ none of these: each version is a sealed secret of its own (keyrack.core.sealed),
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -122,6 +123,10 @@ class Upstream:
     def secret_id(self, number: int) -> str:
         """The id of the sealed secret of a version."""
         return place(SEND_PURPOSE, self.tenant, self.name, number)
+
+    def user_secret_name(self, owner: str) -> str:
+        """The name under which a user's own secret for this group is kept."""
+        return hashlib.sha256(f"{self.name}/{owner}".encode()).hexdigest()[:32]
 
     def tier(self, name: str) -> Tier | None:
         """The tier of this name."""

@@ -6,7 +6,6 @@ Whatever does not open, or may not be sent there, is UpstreamKeyUnavailable; the
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -87,5 +86,4 @@ def _origin_of(server: str) -> str:
 
 def user_secret_id(upstream: Upstream, owner: str, version: int) -> str:
     """The id of a user's own key in a group."""
-    digest = hashlib.sha256(owner.encode()).hexdigest()[:32]
-    return place(USER_PURPOSE, upstream.tenant, f"{upstream.name}/{digest}", version)
+    return place(USER_PURPOSE, upstream.tenant, upstream.user_secret_name(owner), version)

@@ -22,6 +22,7 @@ from keyrack.gateway.upstream_fields import UpstreamWish, validated
 from keyrack.gateway.users import Users
 from keyrack.givers import as_now
 from keyrack.issuer import Spread, require_changeable
+from keyrack.stores.balances import Balances
 from keyrack.stores.ledger import Draft
 from keyrack.stores.opened import Stores
 from keyrack.stores.protocols import Excerpt, Kind, Listing
@@ -252,13 +253,14 @@ class Upstreams:
         return upstream
 
 
-def require_credits(stores: Stores) -> None:
-    """Refuse a group where no credits can be kept. Raises Conflict (`unsupported_store`)."""
+def require_credits(stores: Stores) -> Balances:
+    """Where credits are kept. Raises Conflict (`unsupported_store`) where they cannot be."""
     if stores.balances is None:
         raise Conflict(
             "This store keeps no credits: they need guarded updates, as in SQLite, PostgreSQL or Redis.",
             code="unsupported_store",
         )
+    return stores.balances
 
 
 def _created(edit: Edit, tenant: str, given: Given, wish: UpstreamWish) -> Upstream:

@@ -30,6 +30,9 @@ class Kind(StrEnum):
     def about(cls, event: EventKind) -> Kind:
         """What the subject of such an event is."""
         first, _, _ = event.value.partition(".")
+        if first == "balance":
+            # Balances are no records; what is done to one stands in the history of its group.
+            return cls.UPSTREAM
         return cls(first) if first in (cls.TENANT, cls.SECRET, cls.UPSTREAM, cls.API) else cls.KEY
 
 
