@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from keyrack.core.errors import ConfigurationError
+from keyrack.stores.objects.directory import directory_of
 from keyrack.stores.urls import sqlite_path
 
 OTHERS = 0o077
@@ -27,9 +28,15 @@ class SecretFile:
     """Raises ConfigurationError for a text that is none."""
 
     def beside_store(self, url: str) -> Path | None:
-        """Where it stands: `keyrack.peppers` beside `keyrack.db`; None for a store that is not in a file."""
-        path = sqlite_path(url)
-        return None if path is None else path.with_suffix(self.suffix)
+        """Where it stands: `keyrack.peppers` beside `keyrack.db`, `keys.peppers` beside the directory `keys`.
+
+        None for a store that is in neither.
+        """
+        file, root = sqlite_path(url), directory_of(url)
+        if root is not None:
+            # Absolute, so that the directory has a name however it was written.
+            return root.absolute().parent / f"{root.absolute().name}{self.suffix}"
+        return None if file is None else file.with_suffix(self.suffix)
 
     def read(self, path: Path) -> str:
         """Its text. Raises ConfigurationError when others may read it too, or it is damaged."""

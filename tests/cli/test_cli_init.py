@@ -75,6 +75,20 @@ def test_with_dev_any_sqlite_file_has_peppers_made_for_it(bare: Shell) -> None:
     assert bare("keys", "list", "--store", URL).code == 0
 
 
+@pytest.mark.parametrize("store", ["file:keys.v1", "file:keys.v1/", "file:./keys.v1"])
+def test_with_dev_a_directory_has_peppers_made_beside_it(bare: Shell, store: str) -> None:
+    assert bare("init", "--store", store, "--dev").code == 0
+    peppers = bare.folder / "keys.v1.peppers"
+    assert peppers.stat().st_mode & 0o777 == 0o600
+    assert bare("keys", "list", "--store", store).code == 0
+    assert bare("doctor", "--store", store).code == 0
+    peppers.chmod(0o644)
+    assert bare("doctor", "--store", store).code == 1, "others may read them"
+    peppers.unlink()
+    assert bare("init", "--store", store, "--dev").code == 1, "no other peppers for a store that is there"
+    assert not peppers.exists()
+
+
 @pytest.mark.parametrize("command", [("init",), ("keys", "list"), ("verify",), ("events", "check")])
 def test_without_peppers_every_command_ends_with_78_and_one_line(
     bare: Shell, command: tuple[str, ...]

@@ -69,6 +69,14 @@ def test_with_dev_a_missing_store_is_made_and_without_a_terminal_no_key_is_shown
     assert bare.json("keys", "list")["data"] == []
 
 
+def test_with_dev_a_missing_directory_is_made_and_served_from_again(bare: Shell) -> None:
+    bare.set("KEYRACK_STORE", "file:keys")
+    printed_until(bare, "Keyrack serves", "--dev")
+    assert (bare.folder / "keys.peppers").exists()
+    assert bare.json("keys", "list")["data"] == []
+    printed_until(bare, "Keyrack serves", "--dev")
+
+
 def test_a_tour_shows_the_root_key_of_a_new_store_and_only_once(bare: Shell) -> None:
     shown = root_keys(printed_until(bare, "Three things to try", "--dev", "--tour"))
     assert len(shown) == 2

@@ -101,14 +101,15 @@ def _peppers_given(settings: Settings) -> str:
 def _files(settings: Settings) -> str:
     """Every file of a store in files is its owner's alone."""
     store = sqlite_path(settings.store)
-    if store is None:
-        return "none: the store is not in a file"
+    made: tuple[Path | None, ...]
     made = (beside_store(settings.store), master_key_file.beside_store(settings.store))
-    beside_it = (*(beside(store, what) for what in ("journal", "counters", "credits")), *made)
-    present = [path for path in (store, *beside_it) if path is not None and path.exists()]
+    if store is not None:
+        made = (store, *(beside(store, what) for what in ("journal", "counters", "credits")), *made)
+    present = [path for path in made if path is not None and path.exists()]
     for path in present:
         _require_private(path)
-    return ", ".join(path.name for path in present) or "none yet"
+    nothing = "none: the store is not in a file" if store is None else "none yet"
+    return ", ".join(path.name for path in present) or nothing
 
 
 def _require_private(path: Path) -> None:

@@ -12,6 +12,8 @@ from keyrack.cli.session import opened
 from keyrack.core.errors import ConfigurationError, StoreExists, Tampered
 from keyrack.core.scopes import EVERYTHING
 from keyrack.settings import Settings
+from keyrack.stores.objects.directory import directory_of
+from keyrack.stores.objects.paths import Place
 from keyrack.stores.opened import Stores
 from keyrack.stores.urls import is_static, open_stores, public_url, sqlite_path
 from keyrack.wishes import Wish
@@ -42,11 +44,18 @@ def _with_peppers(settings: Settings) -> tuple[Settings, Path | None]:
     path = pepper_file.beside_store(settings.store)
     if path is None or not pepper_file.may_make(settings):
         return settings, None
-    store = sqlite_path(settings.store)
-    if store is not None and store.exists() and not path.exists():
+    if _is_there(settings.store) and not path.exists():
         raise _exists(settings)
     made = pepper_file.make(path)
     return replace(settings, peppers=pepper_file.read(path)), path if made else None
+
+
+def _is_there(url: str) -> bool:
+    """Whether there is a store in this file or directory, whatever opens it."""
+    file, root = sqlite_path(url), directory_of(url)
+    if root is not None:
+        return (root / Place.LOG.folder).exists()
+    return file is not None and file.exists()
 
 
 def _found(stores: Stores, settings: Settings, made: Path | None) -> None:

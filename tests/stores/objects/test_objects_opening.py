@@ -12,8 +12,8 @@ from servers.s3 import S3Server, s3_server, s3_url  # noqa: F401  # fixtures
 from keyrack import Issuer, Verifier, Wish
 from keyrack.core.errors import ConfigurationError, Unavailable
 from keyrack.core.peppers import Peppers
-from keyrack.stores.objects.directory import Directory
-from keyrack.stores.objects.opening import directory_of, open_objects, open_storage, probe
+from keyrack.stores.objects.directory import Directory, directory_of
+from keyrack.stores.objects.opening import open_objects, open_storage, probe
 from keyrack.stores.urls import open_stores
 from keyrack.testing import PEPPERS
 

@@ -8,8 +8,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from keyrack.core.errors import Unavailable
+from keyrack.core.errors import ConfigurationError, Unavailable
 from keyrack.stores.objects.storage import Found, Listed
+
+STORE = "KEYRACK_STORE"
 
 
 class Directory:
@@ -100,6 +102,21 @@ class Directory:
                 folder.mkdir(mode=0o700, exist_ok=True)
                 _sync(folder.parent)
         return target
+
+
+def directory_of(url: str) -> Path | None:
+    """The directory of a `file:///abs/dir` or `file:relative/dir` url; None for another scheme.
+
+    The path is taken as it is written. Raises ConfigurationError for a url without one.
+    """
+    scheme, _, path = url.partition(":")
+    if scheme != "file":
+        return None
+    if path.startswith("//") and not path.startswith("///"):
+        raise ConfigurationError(STORE, "names a host; write file:///abs/dir or file:relative/dir.")
+    if not path.strip("/"):
+        raise ConfigurationError(STORE, "names no directory; write file:///abs/dir or file:relative/dir.")
+    return Path(path.removeprefix("//"))
 
 
 def make_directory(root: Path) -> None:

@@ -7,13 +7,11 @@ from pathlib import Path
 
 from keyrack.core.errors import ConfigurationError, Unavailable
 from keyrack.core.peppers import Peppers
-from keyrack.stores.objects.directory import Directory, make_directory
+from keyrack.stores.objects.directory import STORE, Directory, directory_of, make_directory
 from keyrack.stores.objects.journal import ObjectJournal
 from keyrack.stores.objects.keys import ObjectKeys
 from keyrack.stores.objects.paths import Place, path_of
 from keyrack.stores.objects.storage import Storage
-
-STORE = "KEYRACK_STORE"
 
 
 def open_objects(url: str, peppers: Peppers, *, create: bool) -> tuple[ObjectKeys, ObjectJournal]:
@@ -38,21 +36,6 @@ def open_storage(url: str, *, create: bool = False) -> Storage:
     if not url.partition("://")[2].partition("/")[0]:
         raise ConfigurationError(STORE, "names no bucket; write s3://bucket/prefix.")
     return Bucket(url)
-
-
-def directory_of(url: str) -> Path | None:
-    """The directory of a `file:///abs/dir` or `file:relative/dir` url; None for another scheme.
-
-    The path is taken as it is written. Raises ConfigurationError for a url without one.
-    """
-    scheme, _, path = url.partition(":")
-    if scheme != "file":
-        return None
-    if path.startswith("//") and not path.startswith("///"):
-        raise ConfigurationError(STORE, "names a host; write file:///abs/dir or file:relative/dir.")
-    if not path.strip("/"):
-        raise ConfigurationError(STORE, "names no directory; write file:///abs/dir or file:relative/dir.")
-    return Path(path.removeprefix("//"))
 
 
 def probe(storage: Storage) -> None:
