@@ -13,6 +13,7 @@ from keyrack.cli import exits
 from keyrack.cli.api import app as api
 from keyrack.cli.blocks import app as blocks
 from keyrack.cli.copying import copy_store
+from keyrack.cli.credits import app as credit_balances
 from keyrack.cli.doctor import doctor
 from keyrack.cli.events import app as events
 from keyrack.cli.events import denials
@@ -46,6 +47,7 @@ for name, group in {
     "keys": keys,
     "tenants": tenants,
     "blocks": blocks,
+    "credits": credit_balances,
     "upstream": upstream,
     "api": api,
     "events": events,

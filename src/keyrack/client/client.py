@@ -16,6 +16,7 @@ from urllib.parse import quote
 
 from keyrack.client import reading
 from keyrack.client.apis import Apis
+from keyrack.client.balances import CreditBalances
 from keyrack.client.blocks import NetworkBlocks
 from keyrack.client.upstreams import Upstreams
 from keyrack.client.values import Answer, Health, KeyView, NewKey, NewSession, Page
@@ -61,6 +62,8 @@ class Client:
         """Where no key of a tenant may be used from."""
         self.upstreams = Upstreams(self._calls)
         """Credit groups, with the keys that upstreams are sent."""
+        self.credit_balances = CreditBalances(self._calls)
+        """What users have left in each group."""
         self.apis = Apis(self._calls)
         """What callers reach through the gateway."""
 

@@ -1,4 +1,4 @@
-"""Credit groups and APIs as the JSON objects of the HTTP API. Nothing here is handed a secret."""
+"""Credit groups, balances and APIs as the JSON objects of the HTTP API. Nothing here is handed a secret."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from keyrack.core.records import write_time
 from keyrack.core.upstream import Api, Endpoint, Tier, Upstream, UpstreamVersion
 from keyrack.gateway import rotations
 from keyrack.gateway.tally import Tally, UpstreamUse
+from keyrack.stores.balances import Balance
 from keyrack.stores.sends import HourUse, VersionUse
 
 UNUSED = UpstreamUse({}, ())
@@ -77,6 +78,21 @@ def history_json(event: Event) -> dict[str, Any]:
         "path": data.pop("path", None),
         "request_id": event.request_id,
         "data": data,
+    }
+
+
+def balance_json(balance: Balance) -> dict[str, Any]:
+    """What a user has left in a group."""
+    resets_at = balance.resets_at
+    return {
+        "username": balance.account.owner,
+        "api_credit_group": balance.account.group,
+        "tier_name": balance.tier,
+        "available_credits": balance.available,
+        "reset_date": None if resets_at is None else _time(datetime.fromtimestamp(resets_at, UTC)),
+        "input_used": balance.input_used,
+        "output_used": balance.output_used,
+        "user_api_key_present": balance.user_key is not None,
     }
 
 

@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from keyrack.core.master_keys import MasterKeys
 from keyrack.gateway.apis import Apis
 from keyrack.gateway.app import Gateway
+from keyrack.gateway.balances import CreditBalances
 from keyrack.gateway.data_plane import DataPlane
 from keyrack.gateway.upstreams import Upstreams
 from keyrack.guards.asgi import Guard
@@ -27,6 +28,7 @@ from keyrack.server.reported import Reported
 from keyrack.server.routes import (
     apis,
     audit,
+    credit_balances,
     credit_groups,
     health,
     keys,
@@ -107,6 +109,7 @@ def management_api(
         NetworkBlocks(verifier.stores, spread=verifier.spread),
         Upstreams(verifier.stores, Vault(master_keys), spread=verifier.spread),
         Apis(verifier.stores, Vault(master_keys), spread=verifier.spread),
+        CreditBalances(verifier.stores, Vault(master_keys), spread=verifier.spread),
         background.monitoring.tally,
     )
     for module in (
@@ -114,6 +117,7 @@ def management_api(
         tenants,
         network_blocks,
         credit_groups,
+        credit_balances,
         apis,
         audit,
         me,

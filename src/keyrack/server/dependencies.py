@@ -13,6 +13,7 @@ from pydantic import Field
 from keyrack.core.authority import Authority, needed_to_read, needed_to_rotate
 from keyrack.core.model import Access, Key
 from keyrack.gateway.apis import Apis
+from keyrack.gateway.balances import CreditBalances
 from keyrack.gateway.tally import Tally
 from keyrack.gateway.upstreams import Upstreams
 from keyrack.issuer import Issuer
@@ -46,6 +47,7 @@ class Services:
     network_blocks: NetworkBlocks
     upstreams: Upstreams
     apis: Apis
+    credit_balances: CreditBalances
     tally: Tally
 
     def present(self, keys: Sequence[Key]) -> list[dict[str, Any]]:

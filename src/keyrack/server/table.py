@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from keyrack.admin import exporting
 from keyrack.core.model import Access
+from keyrack.gateway.balances import MANAGE_CREDITS, READ_CREDITS
 from keyrack.gateway.reach import MANAGE, READ
 from keyrack.guards import LATER, OPEN, Row
 from keyrack.network_blocks import MANAGE_BLOCKS
@@ -14,6 +15,7 @@ _VERIFY = Access((VERIFY_SCOPE,))
 _TENANTS, _AUDIT = Access(("tenants:manage",)), Access(("audit:read",))
 _BLOCKS = Access((MANAGE_BLOCKS,))
 _UPSTREAMS, _SEE_UPSTREAMS = Access((MANAGE,)), Access((READ,))
+_CREDITS, _SEE_CREDITS = Access((MANAGE_CREDITS,)), Access((READ_CREDITS,))
 
 ROWS: tuple[Row, ...] = (
     Row("GET", "/livez", OPEN),
@@ -58,6 +60,10 @@ ROWS: tuple[Row, ...] = (
     Row("POST", "/v1/credits/{group}/rotation/promote", _UPSTREAMS),
     Row("POST", "/v1/credits/{group}/rotation/abort", _UPSTREAMS),
     Row("POST", "/v1/credits/{group}/rotation/undo", _UPSTREAMS),
+    Row("GET", "/v1/credit-balances", _SEE_CREDITS),
+    Row("GET", "/v1/credit-balances/{username}", _SEE_CREDITS),
+    Row("PATCH", "/v1/credit-balances/{username}/{group}", _CREDITS),
+    Row("DELETE", "/v1/credit-balances/{username}/{group}", _CREDITS),
     Row("POST", "/v1/apis", _UPSTREAMS),
     Row("GET", "/v1/apis", _SEE_UPSTREAMS),
     Row("GET", "/v1/apis/{api_name}/{api_version}", _SEE_UPSTREAMS),
@@ -66,6 +72,7 @@ ROWS: tuple[Row, ...] = (
     Row("GET", "/v1/events", _AUDIT),
     Row("GET", "/v1/denials", _AUDIT),
     Row("GET", "/v1/me", LATER),
+    Row("GET", "/v1/me/credit-balances", LATER),
     Row("POST", "/v1/me/revoke", LATER),
     Row("POST", "/v1/sessions", LATER),
     Row("GET", "/.well-known/jwks.json", OPEN),
