@@ -15,7 +15,7 @@ from keyrack.core.credential import checksum
 from keyrack.core.errors import KeyrackError
 from keyrack.core.events import EventKind, open_entry
 from keyrack.core.model import Key, Limit
-from keyrack.issuer import Minted
+from keyrack.key_changes import Minted
 from keyrack.stores.opened import Stores
 from keyrack.stores.protocols import Excerpt
 from keyrack.tenancy import Tenants

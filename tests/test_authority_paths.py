@@ -20,7 +20,7 @@ from keyrack import Access, Allowed, Authority, Policy, Wish
 from keyrack.core.errors import KeyrackError, SecretDated
 from keyrack.core.model import Key, Limit
 from keyrack.core.scopes import covers
-from keyrack.issuer import Minted
+from keyrack.key_changes import Minted
 from keyrack.stores.counters import MemoryCounters, Spend
 
 POLICY = Policy(

@@ -15,7 +15,7 @@ from keyrack.core.errors import (
     NotFound,
 )
 from keyrack.idempotency import Once
-from keyrack.issuer import Minted
+from keyrack.key_changes import Minted
 from keyrack.stores.protocols import Listing
 from keyrack.testing import PEPPERS
 

@@ -19,7 +19,7 @@ from keyrack.core.errors import (
 )
 from keyrack.core.events import EventKind
 from keyrack.core.model import Key, Limit, Status
-from keyrack.issuer import new_id
+from keyrack.drawing import new_id
 from keyrack.stores.protocols import Listing
 from keyrack.testing import PEPPERS, FixedClock
 

@@ -17,7 +17,7 @@ from keyrack.core.errors import (
 )
 from keyrack.core.events import EventKind
 from keyrack.core.model import Key, Status, VersionState
-from keyrack.issuer import new_id
+from keyrack.drawing import new_id
 
 POLICY = Policy(roles={"rotating": ("self:rotate",)})
 

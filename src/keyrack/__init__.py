@@ -11,7 +11,8 @@ from keyrack.core.model import Access, Allowed, Decision, Denied, Key, Limit, Re
 from keyrack.core.policy import Policy
 from keyrack.core.strength import weakness
 from keyrack.core.strict_json import read as read_json
-from keyrack.issuer import Issuer, Minted
+from keyrack.issuer import Issuer
+from keyrack.key_changes import Minted
 from keyrack.presenting import key_json
 from keyrack.stores.protocols import Listing
 from keyrack.stores.static import StaticKeys

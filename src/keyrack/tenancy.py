@@ -15,7 +15,7 @@ from keyrack.core.errors import Conflict, NotFound, PreconditionFailed, Validati
 from keyrack.core.events import Event, EventKind
 from keyrack.core.model import DEFAULT_TENANT, SERVICES, Tenant
 from keyrack.givers import as_now
-from keyrack.issuer import Spread, require_changeable
+from keyrack.key_changes import Spread, require_changeable
 from keyrack.stores.ledger import Draft
 from keyrack.stores.opened import Stores
 from keyrack.stores.protocols import Kind, Listing

@@ -19,7 +19,7 @@ from keyrack.admin.founding import found
 from keyrack.core.events import EMPTY, Head, open_entry
 from keyrack.core.model import Limit, Reason
 from keyrack.core.peppers import Peppers
-from keyrack.issuer import Minted
+from keyrack.key_changes import Minted
 from keyrack.stores.counters import MemoryCounters
 from keyrack.stores.follower import Follower
 from keyrack.stores.journal import MemoryJournal

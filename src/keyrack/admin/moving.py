@@ -15,7 +15,7 @@ from keyrack.core.authority import Authority
 from keyrack.core.errors import Conflict, Tampered
 from keyrack.core.events import Event, EventKind
 from keyrack.core.scopes import EVERYTHING
-from keyrack.issuer import Spread, require_changeable
+from keyrack.key_changes import Spread, require_changeable
 from keyrack.progress import Report, unreported
 from keyrack.stores.heads import head_of, moved_to
 from keyrack.stores.ledger import Draft

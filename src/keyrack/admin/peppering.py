@@ -17,7 +17,7 @@ from keyrack.core.errors import Conflict, Tampered
 from keyrack.core.events import SUM_MODULUS, Event, EventKind, Head, fingerprint
 from keyrack.core.peppers import Peppers
 from keyrack.core.scopes import EVERYTHING
-from keyrack.issuer import require_changeable
+from keyrack.key_changes import require_changeable
 from keyrack.progress import Report, unreported
 from keyrack.stores.follower import store_max_stale
 from keyrack.stores.heads import head_of

@@ -11,7 +11,7 @@ from keyrack.cli.session import Session
 from keyrack.core import rotation
 from keyrack.core.events import Entry, open_known
 from keyrack.core.model import Key
-from keyrack.issuer import Minted
+from keyrack.key_changes import Minted
 from keyrack.network_blocks import NetworkBlocks
 from keyrack.presenting import (
     block_json,

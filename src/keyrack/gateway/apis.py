@@ -19,7 +19,7 @@ from keyrack.gateway.edit import Edit
 from keyrack.gateway.origins import origins_of
 from keyrack.gateway.reach import MANAGE, READ
 from keyrack.givers import as_now
-from keyrack.issuer import Spread, require_changeable
+from keyrack.key_changes import Spread, require_changeable
 from keyrack.stores.ledger import Draft
 from keyrack.stores.opened import Stores
 from keyrack.stores.protocols import Kind, Listing

@@ -23,7 +23,7 @@ from keyrack.gateway.reach import everything
 from keyrack.gateway.upstreams import require_credits
 from keyrack.gateway.user_keys import UserKeys
 from keyrack.givers import as_now
-from keyrack.issuer import Spread, require_changeable
+from keyrack.key_changes import Spread, require_changeable
 from keyrack.stores import crediting
 from keyrack.stores.balances import Account, Balance
 from keyrack.stores.crediting import Standing

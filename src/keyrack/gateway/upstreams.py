@@ -21,7 +21,7 @@ from keyrack.gateway.updating import require_key, start, updated
 from keyrack.gateway.upstream_fields import UpstreamWish, validated
 from keyrack.gateway.users import Users
 from keyrack.givers import as_now
-from keyrack.issuer import Spread, require_changeable
+from keyrack.key_changes import Spread, require_changeable
 from keyrack.stores.balances import Balances
 from keyrack.stores.ledger import Draft
 from keyrack.stores.opened import Stores

@@ -17,7 +17,7 @@ from keyrack.core.model import DEFAULT_TENANT
 from keyrack.core.scopes import EVERYTHING
 from keyrack.core.sealed import SealedSecret, place
 from keyrack.core.session import SIGNING_PURPOSE
-from keyrack.issuer import require_changeable
+from keyrack.key_changes import require_changeable
 from keyrack.stores.ledger import Draft
 from keyrack.stores.opened import Stores
 from keyrack.vault.secrets import Vault

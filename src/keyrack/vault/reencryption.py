@@ -17,7 +17,7 @@ from keyrack.core.events import Event, EventKind
 from keyrack.core.master_keys import SETTING, MasterKeys
 from keyrack.core.scopes import EVERYTHING
 from keyrack.core.sealed import SealedSecret
-from keyrack.issuer import require_changeable
+from keyrack.key_changes import require_changeable
 from keyrack.progress import Report, unreported
 from keyrack.stores.ledger import Draft
 from keyrack.stores.opened import Stores

@@ -11,7 +11,7 @@ from keyrack.core import rotation
 from keyrack.core.authority import MANAGE_KEYS, READ_KEYS
 from keyrack.core.model import Key
 from keyrack.idempotency import Once
-from keyrack.issuer import Minted
+from keyrack.key_changes import Minted
 from keyrack.presenting import page_json
 from keyrack.server.bodies import KeysQuery, MintBody, NoBody, PatchBody, RevokeBody, RotationBody
 from keyrack.server.dependencies import By, Engine, IfMatch, OnceHeader, RawBody, Reader, Rotator
