@@ -236,8 +236,10 @@ class Upstreams:
             after, kind = changed(edit, upstream)
             if after == upstream:
                 return upstream
+            written = edit.write(after, kind, {"given": given})
+            # After the record: whoever follows the log finds no version that is live and erased.
             edit.erase_dropped(upstream, after)
-            return edit.write(after, kind, {"given": given})
+            return written
 
         return self._commit(change, urgent=urgent)
 
