@@ -11,7 +11,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from bench import floor, machine, nodes, report, scale, web
+from bench import floor, gateway, machine, nodes, report, scale, web
 from bench.effort import LONG, SHORT, Effort
 from bench.figures import Section
 from bench.population import Advance, store_of
@@ -38,6 +38,7 @@ def measured(console: Console, effort: Effort) -> Iterator[Section]:
         scale.TITLE: lambda: scale.measure(paths, effort),
         nodes.TITLE: lambda: nodes.measure(paths[effort.carried], effort),
         web.TITLE: lambda: web.measure(store, effort),
+        gateway.TITLE: lambda: gateway.measure(effort),
     }
     for title, measure in measurements.items():
         with console.status(f"{title} …"):

@@ -30,6 +30,10 @@ class Effort:
     """Units taken of a limit, one by one."""
     carried: int
     """Keys in the stores of each kind that are started from; one of the sizes."""
+    streams: int
+    """Answers under way at once."""
+    first_bytes: int
+    """Streams whose first byte is waited for, in one turn."""
 
 
 SHORT = Effort(
@@ -45,6 +49,8 @@ SHORT = Effort(
     misses=200,
     takes=2000,
     carried=10_000,
+    streams=500,
+    first_bytes=50,
 )
 LONG = replace(
     SHORT,
