@@ -9,7 +9,9 @@ from typing import Self
 from examples.ci_results.clock import Clock, utc_now
 from examples.ci_results.models.database import Database
 from examples.ci_results.services.accounts import Accounts
+from examples.ci_results.services.directory import open_directory
 from examples.ci_results.services.passwords import Passwords
+from examples.ci_results.services.runs import Runs
 from examples.ci_results.services.tokens import PREFIX, Tokens
 from examples.ci_results.settings import Settings
 from keyrack import ConfigurationError, KeyrackError, Policy, Verifier
@@ -28,17 +30,18 @@ class Service:
     passwords: Passwords
     tokens: Tokens
     accounts: Accounts
+    runs: Runs
     clock: Clock
 
     @classmethod
-    def open(cls, settings: Settings, *, clock: Clock = utc_now) -> Self:
+    def open(cls, settings: Settings, *, clock: Clock = utc_now, passwords: Passwords | None = None) -> Self:
         """Open the database, then the key store. Raises ConfigurationError; nothing is open then."""
         with ExitStack() as opened:
             database = Database(settings.database_url)
             opened.callback(database.close)
             verifier = open_verifier(settings, clock)
             opened.callback(verifier.close)
-            passwords = Passwords()
+            passwords = passwords or Passwords()
             tokens = Tokens(database, verifier, passwords, clock)
             service = cls(
                 settings=settings,
@@ -47,6 +50,7 @@ class Service:
                 passwords=passwords,
                 tokens=tokens,
                 accounts=Accounts(database, tokens, passwords, clock),
+                runs=Runs(database, open_directory(settings.repository_directory), settings, clock),
                 clock=clock,
             )
             opened.pop_all()

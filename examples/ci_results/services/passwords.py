@@ -19,8 +19,8 @@ WAIT_SECONDS = 2.0
 class Passwords:
     """Hashes and verifies, a few at a time."""
 
-    def __init__(self) -> None:
-        self._hasher = PasswordHasher()
+    def __init__(self, hasher: PasswordHasher | None = None):
+        self._hasher = hasher or PasswordHasher()
         self._turns = threading.BoundedSemaphore(AT_ONCE)
         self._nobody = self._hasher.hash("the password of nobody")
         self.verified = 0

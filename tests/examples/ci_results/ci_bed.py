@@ -3,26 +3,44 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import json
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import httpx
+from argon2 import PasswordHasher
 
 from examples.ci_results.app import create_app
-from examples.ci_results.enumerations import Role
+from examples.ci_results.enumerations import Platform, Role
+from examples.ci_results.models import accounts, catalogue
+from examples.ci_results.models.catalogue import NewOutput, NewTest
 from examples.ci_results.service import Service
 from examples.ci_results.services.accounts import Person
 from examples.ci_results.services.grants import column, requestable
+from examples.ci_results.services.passwords import Passwords
+from examples.ci_results.services.runs import NewRun
 from examples.ci_results.settings import Settings
 from keyrack import Authority, Wish
 
 API = "/api/v1"
 ADDRESS = "198.51.100.7"
 PASSWORD = "correct horse battery"
+COMMIT = "c0ffee" * 6 + "c0ff"
+QUICK = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+"""As strong as a test needs."""
 OPERATOR = Authority.operator("tests")
+
+
+class Test(NamedTuple):
+    """A regression test, its sample, and its expected outputs by file name."""
+
+    id: int
+    sample_id: int
+    outputs: Mapping[str, int]
 
 
 class Clock:
@@ -57,7 +75,7 @@ class Ci:
     def __init__(self, variables: Mapping[str, str], clock: Clock):
         self.clock = clock
         self.settings = Settings.read(variables)
-        self.service = Service.open(self.settings, clock=clock)
+        self.service = Service.open(self.settings, clock=clock, passwords=Passwords(QUICK))
         self.app = create_app(self.service)
         self.issuer = self.service.verifier.issuer()
         self._names = 0
@@ -95,8 +113,6 @@ class Ci:
         """
         self._names += 1
         database, clock = self.service.database, self.clock
-        from examples.ci_results.models import accounts
-
         with database.read() as connection:
             account = accounts.by_name(connection, name)
         assert account is not None
@@ -117,6 +133,46 @@ class Ci:
         """A new person of this role, and a token with all that the role may ever hold."""
         self.person(name, role)
         return self.token(name, *sorted(column(role)))
+
+    def directory(self, *repositories: str, builds: Sequence[tuple[str, str]] = ()) -> None:
+        """Let these repositories exist, each with these builds (commit and platform)."""
+        path = Path(self.settings.repository_directory.removeprefix("file:"))
+        built = [{"commit_sha": commit, "platform": platform} for commit, platform in builds]
+        entries = [
+            {"owner": owner, "name": name, "builds": built}
+            for owner, _, name in (one.partition("/") for one in repositories)
+        ]
+        path.write_text(json.dumps({"repositories": entries}))
+
+    def test(self, name: str = "one", *, outputs: Mapping[str, str] | None = None, **more: Any) -> Test:
+        """A regression test of a sample of this name, with expected outputs by file name."""
+        outputs = {"out.txt": "expected\n"} if outputs is None else outputs
+        ignored = more.pop("ignored", ())
+        with self.service.database.write() as connection:
+            sample_id = catalogue.add_sample(
+                connection,
+                sha=digest(f"sample {name}"),
+                extension="ts",
+                original_name=f"{name}.ts",
+                tags=more.pop("tags", ()),
+            )
+            test_id = catalogue.add_test(connection, NewTest(sample_id, f"convert {name}", **more))
+            made = {
+                filename: catalogue.add_output(
+                    connection,
+                    test_id,
+                    NewOutput(digest(text), Path(filename).suffix, filename, filename in ignored),
+                )
+                for filename, text in outputs.items()
+            }
+        return Test(test_id, sample_id, made)
+
+    def queued(self, *tests: Test, platform: str = "linux", **more: Any) -> int:
+        """A run of these tests that waits in the queue; of all active ones without any."""
+        wish = NewRun(
+            "Acme/Tool", COMMIT, Platform(platform), test_ids=[one.id for one in tests] or None, **more
+        )
+        return self.service.runs.create(wish, None).id
 
     def call(
         self, method: str, path: str, token: str | None = None, *, headers: Any = (), **body: Any
@@ -141,6 +197,11 @@ class Ci:
         transport = httpx.ASGITransport(self.app, client=(ADDRESS, 5000), raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://ci.example") as client:
             return await client.request(method, url, headers=headers, **body)
+
+
+def digest(text: str) -> str:
+    """The SHA-256 of a text."""
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def problem(answer: httpx.Response) -> tuple[int, str]:
