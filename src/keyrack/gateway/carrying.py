@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import lru_cache
 from typing import NamedTuple
 
 from keyrack.core.errors import Unavailable
@@ -155,10 +156,14 @@ def _dispatch(journey: Journey, small: bytes | None) -> Dispatch:
 def _identity(admission: Admission) -> list[tuple[str, str]]:
     """Whose request it is, all of it always, empty if need be."""
     key = None if admission.allowed is None else admission.allowed.key
+    tenant, user = (admission.tenant, "") if key is None else (key.tenant, key.owner or "")
     return [
         ("accept-encoding", "identity"),
         ("x-request-id", admission.request_id),
-        ("x-keyrack-tenant", header_safe(admission.tenant if key is None else key.tenant)),
-        ("x-keyrack-user", "" if key is None else header_safe(key.owner or "")),
+        ("x-keyrack-tenant", _safe(tenant)),
+        ("x-keyrack-user", _safe(user)),
         ("x-keyrack-key-id", "" if key is None else key.id),
     ]
+
+
+_safe = lru_cache(10_000)(header_safe)

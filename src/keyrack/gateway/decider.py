@@ -5,7 +5,7 @@ Whoever has no good key learns of public APIs alone; whoever has one learns what
 
 from __future__ import annotations
 
-import secrets
+import random
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import NamedTuple
@@ -122,7 +122,8 @@ class Decider:
 
 def new_request_id() -> str:
     """An id for a request: 128 random bits."""
-    return secrets.token_hex(16)
+    # Seeded by the system and again after a fork; it has to be unique, not secret, on every request.
+    return f"{random.getrandbits(128):032x}"
 
 
 def origin_of(passed: Passed, request_id: str) -> Origin:

@@ -38,9 +38,11 @@ class Relay:
         self._settlement = settlement
         self._key_header = None if answered.injection is None else answered.injection.header
         self._scanner = None if answered.injection is None else EchoScanner(answered.injection.key)
-        self._raw = [(name.lower(), value) for name, value in answered.response.raw_headers]
+        self._lines = [(name.lower(), value) for name, value in answered.response.raw_headers]
+        self._headers: list[tuple[bytes, bytes]] = []
         self._first = b""
-        self.meter = UsageMeter(api.usage_pointers, self._text(b"content-type"))
+        content_type = b", ".join(self._values(b"content-type")).decode("latin-1")
+        self.meter = UsageMeter(api.usage_pointers, content_type)
 
     @property
     def has_echoed(self) -> bool:
@@ -53,8 +55,8 @@ class Relay:
             return Refused.UPSTREAM_REFUSED_KEY
         if not 200 <= self._response.status <= 599 or self._is_unreadable():
             return Refused.UPSTREAM_UNREACHABLE
-        headers = self._headers()
-        if self._scanner is not None and self._scanner.look(value for _, value in headers):
+        self._headers = self._passed()
+        if self._scanner is not None and self._scanner.look(value for _, value in self._headers):
             return Refused.UPSTREAM_ECHOED_KEY
         try:
             self._first = self._passable(self._response.content.read_nowait())
@@ -67,7 +69,7 @@ class Relay:
 
         Raises Cut when it cannot be completed.
         """
-        start = [*self._headers(), *headers]
+        start = [*self._headers, *headers]
         await send({"type": "http.response.start", "status": self._response.status, "headers": start})
         chunk = self._first
         while not self._response.content.at_eof():
@@ -91,26 +93,22 @@ class Relay:
         self.meter.count(chunk)
         return chunk if self._scanner is None else self._scanner.feed(chunk)
 
-    def _headers(self) -> list[tuple[bytes, bytes]]:
-        passed = passed_headers(self._raw, self._api, self._key_header)
-        length, encoding = self._text(b"content-length"), self._text(b"content-encoding")
-        is_framed = self._response.status in _BODILESS or self._text(b"transfer-encoding")
-        if length and not is_framed:
-            passed.append((b"content-length", length.encode()))
-        if encoding and self._scanner is None:
-            passed.append((b"content-encoding", encoding.encode()))
+    def _passed(self) -> list[tuple[bytes, bytes]]:
+        """The upstream's headers that pass, and what says how long the body is and how it is written."""
+        passed = passed_headers(self._lines, self._api, self._key_header)
+        is_measured = self._response.status not in _BODILESS and not self._values(b"transfer-encoding")
+        passed += [(b"content-length", value) for value in self._values(b"content-length") if is_measured]
+        if self._scanner is None:
+            passed += [(b"content-encoding", value) for value in self._values(b"content-encoding")]
         if all(name != b"cache-control" for name, _ in passed):
             passed.append((b"cache-control", b"no-store"))
         return passed
 
     def _is_unreadable(self) -> bool:
         """Whether it comes in a form in which a key in it could not be seen."""
-        encodings = {value.strip().lower() for name, value in self._raw if name == b"content-encoding"}
-        transfers = {value.strip().lower() for name, value in self._raw if name == b"transfer-encoding"}
-        if not transfers <= {b"chunked"}:
-            return True
-        return self._scanner is not None and not encodings <= _PLAIN
+        transfers = self._values(b"transfer-encoding")
+        encodings = () if self._scanner is None else self._values(b"content-encoding")
+        return any(one.lower() != b"chunked" for one in transfers) or not _PLAIN.issuperset(encodings)
 
-    def _text(self, name: bytes) -> str:
-        """The value of a header, empty where there is none."""
-        return b", ".join(value for known, value in self._raw if known == name).decode("latin-1")
+    def _values(self, name: bytes) -> list[bytes]:
+        return [value for known, value in self._lines if known == name]
