@@ -65,6 +65,8 @@ class MoodyStorage:
         """What is done and fails to say so."""
         self.last: set[tuple[str, str]] = set()
         """What is done, and after which nothing works any more, its answer included."""
+        self.calls_left: int | None = None
+        """After how many calls nothing works any more."""
         self.holds: dict[tuple[str, str], threading.Event] = {}
         """What waits until the event is set, and then fails as after its time limit."""
 
@@ -104,6 +106,10 @@ class MoodyStorage:
 
     def _do(self, operation: str, path: str, work: Callable[[], T]) -> T:
         self.asked.append((operation, path))
+        if self.calls_left is not None:
+            self.calls_left -= 1
+            if self.calls_left < 0:
+                raise Unavailable("The storage failed.")
         what = (operation, path.partition("/")[0])
         if what in self.holds:
             self.holds[what].wait(30)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from keyrack.stores.journal import ADDRESSES_KEPT_SECONDS, DENIALS_KEPT_SECONDS,
 from keyrack.stores.objects import journal as journal_module
 from keyrack.stores.objects.directory import Directory
 from keyrack.stores.objects.journal import ObjectJournal
+from keyrack.stores.objects.tidying import LEAST
 from keyrack.testing import FixedClock
 
 NOW = FixedClock()()
@@ -81,6 +83,33 @@ def test_uses_of_all_processes_are_put_together_and_move_forward_only(storage: M
     assert third.uses(["k"]) == expected, "and again, from what was remembered"
     assert third.uses(["none"]) == {}
     assert opened(storage).uses(["k"])["k", 1].uses == 5
+
+
+@pytest.mark.spec("LL-56")
+def test_what_ended_processes_wrote_is_put_together_now_and_then(
+    storage: MoodyStorage, tmp_path: Path, now: list[float]
+) -> None:
+    def ended() -> None:
+        journal = opened(storage)
+        journal.write([Use("k", 1, 1, NOW, NOW)], [])
+        journal.close()
+
+    for _ in range(LEAST):
+        ended()
+    for path in (tmp_path / "usage").iterdir():
+        os.utime(path, (0, 0))
+    running = opened(storage)
+    for _ in range(2):
+        running.write([Use("k", 1, 1, NOW, NOW)], [])
+        now[0] += 60
+    running.write([], [])
+    assert [path.name for path in (tmp_path / "usage").glob("merged-*")] == [f"merged-{1:020d}.json"]
+    assert running.uses(["k"])["k", 1].uses == LEAST + 2
+    storage.asked.clear()
+    running.write([Use("k", 1, 1, NOW, NOW)], [])
+    now[0] += 60
+    running.write([], [])
+    assert [what for what, _ in storage.asked] == ["replace"], "once an hour is often enough"
 
 
 def test_refusals_of_all_processes_come_in_order_and_in_pages(storage: MoodyStorage) -> None:

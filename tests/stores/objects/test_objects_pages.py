@@ -81,7 +81,9 @@ def same(one: Node, other: Node) -> None:
 
 def test_what_many_pages_hold_is_what_the_log_adds_up_to(files: Files) -> None:
     made = mint_alone(files, 10)
-    read_anew(files).issuer.revoke(made[2], by=BY)
+    node = Node(Directory(files.root))
+    node.issuer.revoke(made[2], by=BY)
+    node.stores.close()
     assert [len(named(files, 9, kind)) for kind in PageKind] == [5, 2]
     same(read_anew(files), read_from_the_log(files))
 

@@ -67,7 +67,7 @@ class Bucket:
     def list(self, folder: str, *, after: str = "") -> Sequence[Listed]:
         with self._asking():
             pages = obstore.list(self._store(), folder, offset=after or None)
-            found = [Listed(one["path"], one["e_tag"] or "") for page in pages for one in page]
+            found = [_listed(one) for page in pages for one in page]
         return sorted(one for one in found if one.path.count("/") == folder.count("/"))
 
     def put(self, path: str, data: bytes) -> str | None:
@@ -110,6 +110,10 @@ class Bucket:
         if seconds not in self._opened:
             self._opened[seconds] = _open(self._url, seconds)
         return self._opened[seconds]
+
+
+def _listed(one: Any) -> Listed:
+    return Listed(one["path"], one["e_tag"] or "", one["last_modified"].timestamp())
 
 
 def _open(url: str, seconds: float) -> Any:

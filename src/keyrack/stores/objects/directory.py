@@ -47,7 +47,7 @@ class Directory:
     def list(self, folder: str, *, after: str = "") -> Sequence[Listed]:
         with self._here():
             paths = sorted(path for path in self._paths(folder) if path > after)
-            return [Listed(path, _tag((self._root / path).stat())) for path in paths]
+            return [one for path in paths if (one := self._listed(path)) is not None]
 
     def put(self, path: str, data: bytes) -> str | None:
         with self._here():
@@ -92,6 +92,14 @@ class Directory:
             return
         with entries:
             yield from (folder + entry.name for entry in entries if not entry.name.startswith("."))
+
+    def _listed(self, path: str) -> Listed | None:
+        try:
+            status = (self._root / path).stat()
+        except FileNotFoundError:
+            # Taken away meanwhile.
+            return None
+        return Listed(path, _tag(status), status.st_mtime)
 
     def _target(self, path: str) -> Path:
         """The file of a path, its folders made. The root is expected to be there and is never made."""

@@ -9,26 +9,20 @@ import logging
 import secrets
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from keyrack.core.errors import KeyrackError
-from keyrack.stores.follower import steady
-from keyrack.stores.journal import (
-    ADDRESSES_KEPT_SECONDS,
-    DENIALS_KEPT,
-    DENIALS_KEPT_SECONDS,
-    Node,
-    Refusal,
-    Use,
-    latest,
-    merged,
-)
+from keyrack.stores.follower import NEVER, steady
+from keyrack.stores.journal import DENIALS_KEPT, DENIALS_KEPT_SECONDS, Node, Refusal, Use
 from keyrack.stores.objects import notes
 from keyrack.stores.objects.paths import Place, path_of
 from keyrack.stores.objects.storage import Storage
+from keyrack.stores.objects.tidying import tidy
+from keyrack.stores.objects.usage import Usage
 from keyrack.stores.opened import Clock
 
 WRITE_SECONDS = 60.0
+TIDY_SECONDS = 3600.0
 PART = 2_000
 """How many refusals one object holds; then the next one begins."""
 PARTS_KEPT = DENIALS_KEPT // PART
@@ -47,38 +41,33 @@ class ObjectJournal:
         self._clock = clock
         self._process = secrets.token_hex(8)
         self._turn = threading.Lock()
-        self._uses: dict[tuple[str, int], Use] = {}
+        self._usage = Usage(storage, clock)
         self._refusals: list[Refusal] = []
         self._part = 0
-        self._unwritten: set[Place] = set()
+        self._has_new_refusals = False
         self._due_at = steady() + every_seconds
+        self._tidy_at = NEVER
         self._reading = notes.Reading(storage)
 
     def write(self, uses: Sequence[Use], refusals: Sequence[Refusal]) -> None:
         if steady() >= self._due_at:
             # Before anything is taken over: on trouble whoever gave it keeps it and gives it again.
             self._save()
+        self._usage.add(uses)
         with self._turn:
-            _add(self._uses, uses)
             self._refusals.extend(refusals)
             # While the storage is down for long the oldest are let go.
             del self._refusals[:-DENIALS_KEPT]
-            self._unwritten.update([Place.USAGE] if uses else [], [Place.DENIALS] if refusals else [])
+            self._has_new_refusals = self._has_new_refusals or bool(refusals)
 
     def uses(self, key_ids: Sequence[str]) -> Mapping[tuple[str, int], Use]:
-        wanted, own = frozenset(key_ids), self._path(Place.USAGE)
-        found: dict[tuple[str, int], Use] = {}
-        for rows in self._reading.uses(without=own):
-            _add(found, (use for use in rows if use.key_id in wanted))
-        with self._turn:
-            _add(found, (use for use in self._uses.values() if use.key_id in wanted))
-        return found
+        return self._usage.read(key_ids)
 
     def refusals(self, *, after: int, most: int, tenant: str | None) -> Sequence[tuple[int, Refusal]]:
         """Refusals in the order of their times. What another process wrote late may come before a
         serial that was shown already."""
         with self._turn:
-            own, path = list(self._refusals), self._path(Place.DENIALS)
+            own, path = list(self._refusals), self._path(self._part)
         long_ago = self._clock() - DENIALS_KEPT_SECONDS
         found = (one for rows in (*self._reading.refusals(without=path), own) for one in rows)
         kept = sorted((one for one in found if one.at > long_ago), key=lambda one: one.at)
@@ -103,37 +92,34 @@ class ObjectJournal:
     def _save(self) -> None:
         """Write what is new as the objects of this process, each whole. Raises Unavailable."""
         self._due_at = steady() + self._every_seconds
+        written = self._usage.write()
         with self._turn:
-            unwritten, self._unwritten = self._unwritten, set()
-            uses, refusals = list(map(self._recent, self._uses.values())), list(self._refusals)
-        try:
-            if Place.USAGE in unwritten:
-                self._storage.replace(self._path(Place.USAGE), notes.written(uses))
-            if Place.DENIALS in unwritten:
-                self._save_refusals(refusals)
-        except KeyrackError:
-            with self._turn:
-                self._unwritten |= unwritten
-            raise
+            refusals, has_new = list(self._refusals), self._has_new_refusals
+            self._has_new_refusals = False
+        if has_new:
+            self._save_refusals(refusals)
+        if written is not None and steady() >= self._tidy_at:
+            self._tidy(written)
 
     def _save_refusals(self, refusals: Sequence[Refusal]) -> None:
-        self._storage.replace(self._path(Place.DENIALS), notes.written(refusals))
+        try:
+            self._storage.replace(self._path(self._part), notes.written(refusals))
+        except KeyrackError:
+            self._has_new_refusals = True
+            raise
         if len(refusals) >= PART:
             with self._turn:
                 del self._refusals[: len(refusals)]
                 self._part += 1
-            self._storage.remove(self._path(Place.DENIALS, self._part - PARTS_KEPT))
+            self._storage.remove(self._path(self._part - PARTS_KEPT))
 
-    def _recent(self, use: Use) -> Use:
-        return use._replace(seen=latest(use.seen, self._clock() - ADDRESSES_KEPT_SECONDS))
+    def _tidy(self, just_written: str) -> None:
+        """See to the notes of all processes; what time it is the storage says, and not this machine."""
+        self._tidy_at = steady() + TIDY_SECONDS
+        try:
+            tidy(self._storage, just_written)
+        except KeyrackError as error:
+            log.warning("notes were not put together: %s", error.detail)
 
-    def _path(self, place: Place, part: int | None = None) -> str:
-        if place is Place.USAGE:
-            return path_of(place, self._process)
-        return path_of(place, f"{self._process}-{self._part if part is None else part}")
-
-
-def _add(known: dict[tuple[str, int], Use], uses: Iterable[Use]) -> None:
-    for use in uses:
-        slot = (use.key_id, use.number)
-        known[slot] = merged(known[slot], use) if slot in known else use
+    def _path(self, part: int) -> str:
+        return path_of(Place.DENIALS, f"{self._process}-{part}")

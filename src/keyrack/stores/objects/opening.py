@@ -22,7 +22,8 @@ def open_objects(url: str, peppers: Peppers, *, create: bool) -> tuple[ObjectKey
     storage = open_storage(url, create=create)
     if create:
         probe(storage)
-    return ObjectKeys(storage, peppers), ObjectJournal(storage)
+    keys = ObjectKeys(storage, peppers)
+    return keys, ObjectJournal(storage, clock=keys.clock)
 
 
 def open_storage(url: str, *, create: bool = False) -> Storage:

@@ -15,6 +15,7 @@ class Place(StrEnum):
     CHECKPOINT = "checkpoint/{:020d}.json"
     PAGE = "page/{}.json"
     USAGE = "usage/{}.json"
+    MERGED = "usage/merged-{:020d}.json"
     DENIALS = "denials/{}.json"
     PROBE = "probe/{}.json"
     KEY = ".settings/apikeys/{}.json"
@@ -27,6 +28,7 @@ class Place(StrEnum):
 
 
 _NUMBERED = re.compile(r"(?:log|checkpoint)/([0-9]{20})\.json")
+_MERGED = re.compile(r"usage/merged-([0-9]{20})\.json")
 
 
 def path_of(place: Place, name: int | str = "", *, tenant: str = DEFAULT_TENANT) -> str:
@@ -38,4 +40,10 @@ def path_of(place: Place, name: int | str = "", *, tenant: str = DEFAULT_TENANT)
 def number_of(path: str) -> int | None:
     """The number of a commit or checkpoint; None for a path that is neither."""
     found = _NUMBERED.fullmatch(path)
+    return None if found is None else int(found[1])
+
+
+def merged_number_of(path: str) -> int | None:
+    """The number of an object that puts uses together; None for another path."""
+    found = _MERGED.fullmatch(path)
     return None if found is None else int(found[1])

@@ -14,10 +14,11 @@ class Found(NamedTuple):
 
 
 class Listed(NamedTuple):
-    """An object in a listing."""
+    """An object in a listing, and when it was written by the storage's clock (Unix seconds)."""
 
     path: str
     tag: str
+    written_at: float
 
 
 class Storage(Protocol):
