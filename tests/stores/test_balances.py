@@ -7,19 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from balances_bed import (
-    ADA,
-    FREE,
-    METERED,
-    MIDNIGHT,
-    NOW,
-    SHARED,
-    TIERS,
-    available,
-    given,
-    opened,
-    order,
-)
+from balances_bed import SHARED, opened
+from balances_values import ADA, FREE, METERED, MIDNIGHT, NOW, TIERS, available, given, order
 
 from keyrack.core.upstream import ResetFrequency, Tier
 from keyrack.stores.balances import (
