@@ -1,0 +1,1 @@
+"""Two callers, one key of a model provider, and Keyrack's gateway between them."""

@@ -1,0 +1,43 @@
+"""JSON over HTTP: Keyrack's management API and the provider's console, called by whoever owns both."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Any, Self
+
+import aiohttp
+
+TIMEOUT_SECONDS = 60.0
+
+
+class Answered(Exception):
+    """An answer that was not expected."""
+
+    def __init__(self, status: int, body: Any):
+        super().__init__(f"{status}: {body}")
+        self.status, self.body = status, body
+
+
+class Desk:
+    """Calls one server with one credential: `async with Desk(url, {"Authorization": …}) as desk`."""
+
+    def __init__(self, url: str, headers: dict[str, str]):
+        self._session = aiohttp.ClientSession(
+            url, headers=headers, timeout=aiohttp.ClientTimeout(TIMEOUT_SECONDS)
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._session.close()
+
+    async def __call__(self, method: str, path: str, body: Any = None) -> Any:
+        """The JSON of the answer; None where there is no body. Raises Answered for any but a success."""
+        async with self._session.request(method, path, json=body) as answer:
+            document = await answer.json(content_type=None) if answer.status != 204 else None
+            if answer.status >= 300:
+                raise Answered(answer.status, document)
+            return document
