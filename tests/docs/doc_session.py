@@ -24,12 +24,19 @@ from doc_process import ServerProcess
 from servers.ports import free_port
 
 from keyrack import Policy
+from keyrack.core.webhooks import Webhooks
 
 API_PORT = 8080
-PORTS = {API_PORT: "KEYRACK_PORT", 8000: "UVICORN_PORT", 5000: "FLASK_RUN_PORT", 9090: "UNUSED_PORT"}
+PORTS = {
+    API_PORT: "KEYRACK_PORT",
+    8000: "UVICORN_PORT",
+    5000: "FLASK_RUN_PORT",
+    8081: "INTERNAL_PORT",
+    9090: "UNUSED_PORT",
+}
 """The ports that pages name, and the variable by which a server there learns of another."""
-SERVES = re.compile(r"^(?:\$ )?(keyrack serve|uvicorn|flask|nginx)\b")
-_OPENS = {"uvicorn": 8000, "flask": 5000, "nginx": 8000}
+SERVES = re.compile(r"^(?:\$ )?(keyrack serve|uvicorn|flask|nginx|caddy|traefik|envoy)\b")
+_OPENS = {"flask": 5000, **dict.fromkeys(("uvicorn", "nginx", "caddy", "traefik", "envoy"), 8000)}
 """The port of a command that names none, where it is not Keyrack's."""
 _LOOKS = re.compile(r"keyrack (keys (show|list)|denials)\b|curl .*/readyz")
 _COMMAND = re.compile(r"^\$ ((?:.*\\\n)*.*)\n", re.MULTILINE)
@@ -116,7 +123,8 @@ class Session:
         return difference
 
     def _run_toml(self, block: Block, text: str) -> None:
-        Policy.read(text)
+        read = Webhooks.read if text.startswith("[[webhook]]") else Policy.read
+        read(text)
 
     def _take(self, wishes: str) -> None:
         """Put members of the JSON that was printed last into variables: `KEY=secret KEY_ID=key.id`."""

@@ -26,6 +26,7 @@ from keyrack.cli.store import app as store
 from keyrack.cli.tenants import app as tenants
 from keyrack.cli.upstream import app as upstream
 from keyrack.cli.verify import verify
+from keyrack.cli.webhooks import app as webhooks
 from keyrack.core.errors import KeyrackError
 
 PROGRAM = "keyrack"
@@ -56,6 +57,7 @@ for name, group in {
     "secrets": secrets,
     "sessions": sessions,
     "store": store,
+    "webhooks": webhooks,
 }.items():
     app.add_typer(group, name=name)
 
