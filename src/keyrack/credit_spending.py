@@ -35,7 +35,7 @@ class CreditSpender:
         if refused is None:
             return allowed
         # Limits that could not be counted, and passed all the same, have nothing to give back.
-        return self._give_back(refused, charges, access, now) if allowed.rates else refused
+        return self.give_back(refused, charges, access, now) if allowed.rates else refused
 
     def _charge(self, allowed: Allowed, access: Access, now: float) -> Denied | None:
         key, group = allowed.key, self._group(allowed.key)
@@ -58,7 +58,7 @@ class CreditSpender:
         group = self._follower.replica.upstreams.get(upstream_id(key.tenant, key.credits or ""))
         return None if group is None or group.deleted_at is not None else group
 
-    def _give_back(self, denied: Denied, charges: Sequence[Charge], access: Access, now: float) -> Denied:
+    def give_back(self, denied: Denied, charges: Sequence[Charge], access: Access, now: float) -> Denied:
         """Undo the take of the limits; the refusal then says what is left of them."""
         spends = [Spend(charge.bucket, charge.limit, access.cost) for charge in charges]
         try:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from types import TracebackType
-from typing import Self, cast
+from typing import NamedTuple, Self, cast
 
 from keyrack.admin.founding import found, import_static, static_callers
 from keyrack.core.checks import Proved, Refused, charged
@@ -34,6 +34,15 @@ from keyrack.tenancy import Tenants
 from keyrack.upkeep import Upkeep
 
 DEFAULT_POLL = 0.5
+
+
+class Spent(NamedTuple):
+    """A decision, and what it was charged for."""
+
+    decision: Decision
+    proved: Proved | Refused
+    access: Access
+    at: float
 
 
 class Verifier:
@@ -201,7 +210,7 @@ class Verifier:
         proved = self._prove(presented)
         if ceiling is not None:
             proved = below(proved, ceiling)
-        decision = proved.check(replace(access, scopes=()), now)
+        decision = proved.check(replace(access, scopes=()) if access.scopes else access, now)
         self._redigest(decision, proved, presented)
         if isinstance(decision, Denied):
             decision = self._spend(decision, proved, access, now)
@@ -217,12 +226,29 @@ class Verifier:
         ceiling: Ceiling | None = None,
     ) -> Decision:
         """The second half of `identify`: check the key as it is now, spend, note."""
+        spent = self.spend(identified, access, ceiling=ceiling)
+        self.keep(spent, origin)
+        return spent.decision
+
+    def spend(self, identified: Allowed, access: Access, *, ceiling: Ceiling | None = None) -> Spent:
+        """`allow` as long as it may still come to nothing: `keep` it, or `give_back` what it cost."""
         now = self._clock()
         proved = self._prover.again(identified, ceiling)
-        decision = proved.check(access, now)
-        decision = self._spend(decision, proved, access, now)
-        self.notebook.note((decision, access.address, now, origin))
-        return decision
+        decision = self._spend(proved.check(access, now), proved, access, now)
+        return Spent(decision, proved, access, now)
+
+    def keep(self, spent: Spent, origin: Origin = NOWHERE) -> None:
+        """Note what was spent, as it was decided."""
+        self.notebook.note((spent.decision, spent.access.address, spent.at, origin))
+
+    def give_back(self, spent: Spent, denied: Denied, origin: Origin = NOWHERE) -> Denied:
+        """Undo the limits of what passed, and note this refusal instead; it says what is left of them."""
+        proved, access = spent.proved, spent.access
+        if spent.decision.rates and not isinstance(proved, Refused):
+            charges = charged(proved, access)
+            denied = self._credits.give_back(denied, charges, access, spent.at)
+        self.notebook.note((denied, access.address, spent.at, origin))
+        return denied
 
     def recheck(self, identified: Allowed, access: Access, *, ceiling: Ceiling | None = None) -> Decision:
         """Whether what passed would pass now, for work that goes on: spends nothing, and is not noted."""

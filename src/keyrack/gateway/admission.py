@@ -7,10 +7,11 @@ held ends them (keyrack.gateway.charging).
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from keyrack.core.errors import Unavailable
 from keyrack.core.http import Headers, Response
@@ -91,24 +92,34 @@ class Admissions:
         passed = await asyncio.to_thread(decide, asked) if waits else decide(asked)
         if isinstance(passed, Response):
             return passed
-        try:
-            return await self._charged(passed, asked, _Terms(policy, at_lapse, reporter, input_units))
-        except Unavailable as error:
-            return self.refusals.fail(error, request_id=asked.request_id)
+        return await self._charged(passed, asked, _Terms(policy, at_lapse, reporter, input_units))
 
     async def _charged(self, passed: Passed, asked: Asked, terms: _Terms) -> Admission | Response:
-        """The credits, then the versions."""
-        allowed, api, endpoint = passed
-        upstream = self._upstream(api)
+        """The credits, then the versions. Where credits refuse, the limits are given back."""
+        api, upstream = passed.api, self._upstream(passed.api)
         if upstream is None and (api.group is not None or api.charged):
-            return self._refuse(Refused.UPSTREAM_KEY_UNAVAILABLE, asked, passed)
-        held = await self._hold(passed, upstream, terms)
+            return await self._take_back(Reason.UNCONFIGURED, passed, asked)
+        try:
+            held = await self._hold(passed, upstream, terms)
+            user_key = await self._user_key(passed, upstream, held)
+        except Unavailable:
+            return await self._take_back(Reason.STORE_DOWN, passed, asked)
         if isinstance(held, Short):
-            return self._exhausted(held, passed, asked)
-        versions = () if upstream is None else self._versions(upstream, asked.request_id, terms.policy)
-        user_key = await self._user_key(passed, upstream, held)
-        request_id = asked.request_id
-        return Admission(allowed, api.tenant, api, endpoint, upstream, request_id, held, versions, user_key)
+            self._tell(held, passed)
+            return await self._take_back(Reason.CREDITS, passed, asked, details=held.details)
+        if passed.spent is not None:
+            self._verifier.keep(passed.spent, origin_of(passed, asked.request_id))
+        return Admission(
+            passed.allowed,
+            api.tenant,
+            api,
+            passed.endpoint,
+            upstream,
+            asked.request_id,
+            held,
+            () if upstream is None else self._versions(upstream, asked.request_id, terms.policy),
+            user_key,
+        )
 
     def _upstream(self, api: Api) -> Upstream | None:
         found = self._verifier.follower.replica.upstreams.get(f"{api.tenant}/{api.group}")
@@ -121,26 +132,27 @@ class Admissions:
         return candidates(upstream, request_id, default=policy, now=now)
 
     async def _hold(self, passed: Passed, upstream: Upstream | None, terms: _Terms) -> Held | Short | None:
-        allowed, api, endpoint = passed
-        if not api.charged or upstream is None or allowed is None:
+        if not passed.api.charged or upstream is None or passed.allowed is None:
             return None
         return await self._charges.reserve(
             upstream,
-            allowed.key.owner,
-            cost=endpoint.cost,
+            passed.allowed.key.owner,
+            cost=passed.endpoint.cost,
             at_lapse=terms.at_lapse,
             reporter=terms.reporter,
             input_units=terms.input_units,
         )
 
-    async def _user_key(self, passed: Passed, upstream: Upstream | None, held: Held | None) -> int | None:
+    async def _user_key(
+        self, passed: Passed, upstream: Upstream | None, held: Held | Short | None
+    ) -> int | None:
         """The version of the user's own key, if there is one. Public APIs are sent the group's."""
-        if held is not None:
+        if isinstance(held, Held):
             return held.balance.user_key
-        allowed, api, _ = passed
-        if upstream is None or allowed is None or api.public or allowed.key.owner is None:
+        owner = None if passed.allowed is None else passed.allowed.key.owner
+        if held is not None or upstream is None or owner is None or passed.api.public:
             return None
-        balance = await self._balance(upstream, allowed.key.owner)
+        balance = await self._balance(upstream, owner)
         return None if balance is None else balance.user_key
 
     async def _balance(self, upstream: Upstream, owner: str) -> Balance | None:
@@ -151,20 +163,28 @@ class Admissions:
         get = partial(balances.get, account, upstream.tiers, self._clock())
         return await asyncio.to_thread(get) if balances.blocks else get()
 
-    def _exhausted(self, short: Short, passed: Passed, asked: Asked) -> Response:
-        allowed, api, _ = passed
-        if allowed is None:
-            raise RuntimeError("Nothing is charged where nobody is known.")
-        owner = allowed.key.owner or ""
-        if short.is_first:
-            told = {"owner": owner, "meter": short.meter.value}
-            once = f"{owner}/{short.details['reset_date']}"
-            self._signals.tell(Signal(SignalKind.CREDITS_EXHAUSTED, api.tenant, api.group or "", told, once))
-        denied = Denied(Reason.CREDITS, allowed.key, allowed.secret, short.details, allowed.rates)
-        origin = origin_of(passed, asked.request_id)
-        self._verifier.notebook.note((denied, asked.client, self._clock(), origin))
-        return self.refusals.deny(denied, request_id=asked.request_id, now=self._clock())
+    def _tell(self, short: Short, passed: Passed) -> None:
+        """Tell once in a period that a user has used up what there was."""
+        if not short.is_first or passed.allowed is None:
+            return
+        owner, api = passed.allowed.key.owner or "", passed.api
+        told = {"owner": owner, "meter": short.meter.value}
+        once = f"{owner}/{short.details['reset_date']}"
+        self._signals.tell(Signal(SignalKind.CREDITS_EXHAUSTED, api.tenant, api.group or "", told, once))
 
-    def _refuse(self, refused: Refused, asked: Asked, passed: Passed | None = None) -> Response:
-        rates = passed.allowed.rates if passed is not None and passed.allowed is not None else ()
-        return self.refusals.refuse(refused, request_id=asked.request_id, now=self._clock(), rates=rates)
+    async def _take_back(
+        self, reason: Reason, passed: Passed, asked: Asked, details: Mapping[str, Any] | None = None
+    ) -> Response:
+        """Refuse what had passed until here; it keeps nothing of what it was charged."""
+        denied = Denied(reason, details=details or {})
+        if passed.allowed is not None:
+            denied = denied._replace(key=passed.allowed.key, secret=passed.allowed.secret)
+        if passed.spent is not None:
+            undo = partial(
+                self._verifier.give_back, passed.spent, denied, origin_of(passed, asked.request_id)
+            )
+            denied = await asyncio.to_thread(undo) if self._verifier.stores.counters.blocks else undo()
+        if reason is Reason.UNCONFIGURED:
+            refused = Refused.UPSTREAM_KEY_UNAVAILABLE
+            return self.refusals.refuse(refused, request_id=asked.request_id, now=self._clock())
+        return self.refusals.deny(denied, request_id=asked.request_id, now=self._clock())

@@ -14,7 +14,7 @@ from keyrack.gateway import origins, upstream_fields
 from keyrack.guards import templates
 from keyrack.wishes import Reader
 
-METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD")
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
 MAX_SERVERS = 20
 MAX_HEADERS = 100
 MAX_ENDPOINTS = 500

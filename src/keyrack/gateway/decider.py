@@ -17,7 +17,7 @@ from keyrack.gateway.endpoints import EndpointsByApi, find_api
 from keyrack.gateway.paths import PREFIX, Target
 from keyrack.gateway.refusals import Refusals, Refused
 from keyrack.stores.journal import Origin
-from keyrack.verifier import Verifier
+from keyrack.verifier import Spent, Verifier
 
 ACCESSES_KEPT = 4096
 UNNAMED = f"the gateway, {PREFIX}"
@@ -42,6 +42,8 @@ class Passed(NamedTuple):
     allowed: Allowed | None
     api: Api
     endpoint: Endpoint
+    spent: Spent | None = None
+    """What it was charged, to be kept or given back by whoever goes on."""
 
 
 class Decider:
@@ -58,7 +60,7 @@ class Decider:
         return self._verifier.waits(extract(asked.headers))
 
     def decide(self, asked: Asked) -> Passed | Response:
-        """What passed and was charged to its limits, or the refusal."""
+        """What passed and was charged to its limits, not yet noted; or the refusal, noted."""
         presented = extract(asked.headers)
         if presented is Reason.MISSING:
             return self._decide_keyless(asked)
@@ -71,10 +73,11 @@ class Decider:
             return found
         scope = None if found.api.public else found.endpoint.scope
         origin = origin_of(found, asked.request_id)
-        decision = self._verifier.allow(identified, _access(scope, asked.client), origin)
-        if isinstance(decision, Denied):
-            return self._deny(decision, asked)
-        return found._replace(allowed=decision)
+        spent = self._verifier.spend(identified, _access(scope, asked.client))
+        if isinstance(spent.decision, Denied):
+            self._verifier.keep(spent, origin)
+            return self._deny(spent.decision, asked)
+        return found._replace(allowed=spent.decision, spent=spent)
 
     def _decide_keyless(self, asked: Asked) -> Passed | Response:
         """A request without a key: it is told of public APIs alone, and of anything else that one lacks."""
@@ -134,4 +137,4 @@ def origin_of(passed: Passed, request_id: str) -> Origin:
 
 @lru_cache(ACCESSES_KEPT)
 def _access(scope: str | None, client: Address | None) -> Access:
-    return Access(() if scope is None else (scope,), address=client)
+    return Access(() if scope is None else (scope,), address=client, credits=False)
