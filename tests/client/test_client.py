@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import fields
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -37,6 +37,7 @@ from keyrack.core.errors import (
 )
 from keyrack.core.events import Event, EventKind
 from keyrack.core.http import ANSWERS
+from keyrack.core.records import read_time
 from keyrack.stores.journal import Refusal
 
 NOT_CALLED = {
@@ -99,7 +100,40 @@ def called(house: House, client: Client) -> Iterator[Callable[[], Any]]:
     yield lambda: client.network_blocks.add("203.0.113.0/24", tenant="t1")
     yield lambda: client.network_blocks.lift(client.network_blocks.all(tenant="t1")[0].id, tenant="t1")
     yield lambda: client.delete_tenant(tenant.id)
+    yield from upstream_calls(client)
     yield client.give_up
+
+
+GROUP = {
+    "api_credit_group": "models",
+    "api_key": "a-key-of-the-upstream",
+    "api_key_header": "x-api-key",
+    "credit_tiers": [
+        {
+            "tier_name": "basic",
+            "credits": 10,
+            "input_limit": None,
+            "output_limit": None,
+            "reset_frequency": "daily",
+        }
+    ],
+}
+API = {"api_name": "chat", "api_version": "v1", "api_servers": ["https://api.example"]}
+
+
+def upstream_calls(client: Client) -> Iterator[Callable[[], Any]]:
+    """Every method for groups and APIs, likewise."""
+    upstreams, apis = client.upstreams, client.apis
+    yield from (lambda: upstreams.create(GROUP), upstreams.find, lambda: upstreams.get("models"))
+    yield lambda: upstreams.update("models", {"api_key_header": "x-key"})
+    yield lambda: upstreams.rotate("models", {"api_key_new": "the-next-key-of-theirs"})
+    yield from (lambda: upstreams.rotation("models"), lambda: upstreams.versions("models"))
+    yield lambda: upstreams.change_rotation("models", {"rollout_percent": 50})
+    yield from (lambda: upstreams.promote("models"), lambda: upstreams.undo("models"))
+    yield from (lambda: upstreams.abort("models"), lambda: upstreams.history("models"))
+    yield from (lambda: apis.create(API), apis.find, lambda: apis.get("chat", "v1"))
+    yield lambda: apis.update("chat", "v1", {"active": False})
+    yield from (lambda: apis.delete("chat", "v1"), lambda: upstreams.delete("models"))
 
 
 def test_there_is_a_method_for_every_operation_of_the_document(house: House, client: Client) -> None:
@@ -220,6 +254,30 @@ def test_a_batch_is_answered_in_order(house: House, client: Client) -> None:
     good, bad = client.verify_batch([{"key": house.root_key}, {"key": "x", "explain": True}])
     assert (good.valid, good.reason, bad.valid, bad.reason) == (True, None, False, Reason.MALFORMED)
     assert bad.explanation
+
+
+def test_what_is_asked_of_a_group_is_told_and_its_named_errors_are_of_one_class_each(client: Client) -> None:
+    client.upstreams.create(GROUP)
+    end = read_time(client.upstreams.get("models")["created_at"]) + timedelta(days=2)
+    given = {"api_key_new": "the-next-key-of-theirs", "api_key_rotation_expires": end}
+    rotation = client.upstreams.update("models", given)["rotation"]
+    assert (rotation["state"], read_time(rotation["api_key_rotation_expires"])) == ("active", end)
+    history = client.upstreams.history("models", limit=1)
+    assert (len(history.data), history.next_cursor is not None) == (1, True)
+    assert client.upstreams.history("models", cursor=history.next_cursor).next_cursor is None
+    for work, kind, code in (
+        (lambda: client.upstreams.get("none"), NotFound, "group_not_found"),
+        (lambda: client.apis.get("none", "v1"), NotFound, "api_not_found"),
+        (lambda: client.upstreams.create(GROUP), Conflict, "group_exists"),
+        (
+            lambda: client.upstreams.rotate("models", {"api_key_new": "x" * 20, "grace_seconds": 1}),
+            ValidationFailed,
+            "grace_out_of_range",
+        ),
+    ):
+        with pytest.raises(kind) as failed:
+            work()
+        assert (failed.value.code, type(failed.value)) == (code, kind)
 
 
 def test_errors_are_the_engines_own(client: Client) -> None:
