@@ -43,7 +43,11 @@ from keyrack.stores.journal import Refusal
 NOT_CALLED = {
     "GET /metrics": "for Prometheus",
     "GET /v1/forward-auth": "for proxies",
-    "GET /v1/forward-auth/nginx": "for proxies",
+    **{
+        f"GET /v1/forward-auth/{form}": "for proxies"
+        for form in ("nginx", "caddy", "traefik", "envoy/{path}")
+    },
+    "POST /v1/forward-auth/report": "for proxies",
 }
 
 

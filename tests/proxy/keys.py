@@ -8,14 +8,23 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from session_bed import M1
+
 from keyrack import Authority, Issuer, Wish, open_stores
 from keyrack.admin.founding import found
+from keyrack.core.master_keys import MasterKeys
+from keyrack.gateway.apis import Apis
+from keyrack.gateway.upstreams import Upstreams
+from keyrack.stores.balances import Account, Amendment
 from keyrack.stores.opened import Stores
 from keyrack.tenancy import Tenants
 from keyrack.testing import PEPPERS
+from keyrack.vault.secrets import Vault
 
 BY = Authority.operator("tests")
 HOUR = 3600.0
+VAULT = Vault(MasterKeys.parse(M1))
+UNLIMITED = {"input_limit": None, "output_limit": None, "reset_frequency": "never"}
 LONG_SCOPES = [f"{number:02}{'x' * 50}/{'y' * 60}/{'z' * 60}:{'w' * 24}" for number in range(99)]
 """With one more they are all that a key can hold."""
 
@@ -27,12 +36,18 @@ class Prepared:
     url: str
     texts: dict[str, str] = field(default_factory=dict, repr=False)
     ids: dict[str, str] = field(default_factory=dict)
+    upstream_key: str = field(default="the-first-key-of-the-upstream", repr=False)
+    """What the upstream of the API is sent, in X-Api-Key."""
 
     def opened(self, *, hours_ago: float = 0.0) -> Stores:
         """The store as seen by an operator, today or some hours ago."""
         return open_stores(
             self.url, peppers=PEPPERS, create=True, clock=lambda: time.time() - hours_ago * HOUR
         )
+
+    def upstreams(self, stores: Stores) -> Upstreams:
+        """The desk of an operator, who has the master key too."""
+        return Upstreams(stores, VAULT)
 
     def mint(self, issuer: Issuer, name: str, *scopes: str, **wish: Any) -> str:
         """A new key, kept under this name; its id."""
@@ -51,13 +66,16 @@ def prepare(folder: Path) -> Prepared:
     Tenants(long_ago).create("sleepers", by=BY)
     prepared.mint(Issuer(long_ago), "suspended", "*:*", tenant="sleepers")
     Tenants(long_ago).suspend("sleepers", "workspace", by=BY)
+    _make_api(prepared, long_ago)
     long_ago.close()
     return prepared
 
 
 def _mint_past(prepared: Prepared, issuer: Issuer) -> None:
     read = ("app:read",)
-    prepared.mint(issuer, "good", *read, owner="ann")
+    prepared.mint(issuer, "proxy", "gateway:authorize", "apis/chat/v1:inject")
+    prepared.mint(issuer, "good", *read, "chat:use", owner="ann")
+    prepared.mint(issuer, "poor", "chat:use", owner="poor")
     prepared.mint(issuer, "admin", "app:*", owner="Zoë 100%")
     prepared.mint(issuer, "nobody's", *read)
     prepared.mint(issuer, "scope", "logs:read")
@@ -72,3 +90,28 @@ def _mint_past(prepared: Prepared, issuer: Issuer) -> None:
     issuer.revoke(prepared.mint(issuer, "revoked", *read), by=BY)
     issuer.disable(prepared.mint(issuer, "disabled", *read), by=BY)
     issuer.rotate(prepared.mint(issuer, "retired", *read), by=BY, grace=timedelta(hours=1))
+
+
+def _make_api(prepared: Prepared, stores: Stores) -> None:
+    """An API that is charged, and credits for two users: plenty, and none."""
+    group = {
+        "api_credit_group": "chat",
+        "api_key": prepared.upstream_key,
+        "api_key_header": "X-Api-Key",
+        "credit_tiers": [{"tier_name": "plenty", "credits": 1_000_000, **UNLIMITED}],
+    }
+    upstream = prepared.upstreams(stores).create(group, by=BY)
+    endpoint = {"method": "GET", "uri": "/chat/{id}", "scope": "chat:use", "cost": 1}
+    api = {
+        "api_name": "chat",
+        "api_version": "v1",
+        "api_servers": ["http://127.0.0.1:9090"],
+        "api_credit_group": "chat",
+        "api_credits_enabled": True,
+        "endpoints": [endpoint, {**endpoint, "method": "POST"}],
+    }
+    Apis(stores, VAULT).create(api, by=BY)
+    assert stores.balances is not None
+    for owner, available in (("ann", None), ("poor", 0)):
+        amendment = Amendment(tier="plenty", available=available)
+        stores.balances.amend(Account("default", owner, "chat"), amendment, upstream.tiers, stores.clock())

@@ -73,17 +73,20 @@ def nginx(
     *,
     keyrack: int,
     app: int,
+    proxy_key: str = "none",
     changes: Mapping[str, str] = MappingProxyType({}),
     patience: str = PATIENCE,
 ) -> Iterator[Nginx]:
-    """nginx between these ports of this machine; it has ended when this is left.
+    """nginx between these ports of this machine, known by that key; it has ended when this is left.
 
     `changes` are made to `keyrack.conf`, each in the one place where it stands.
     """
     with reserved_port() as kept:
-        ports = {8000: port_of(kept), 8080: keyrack, 9090: app}
+        ports = {8000: port_of(kept), 8081: keyrack, 9090: app}
         moved = {f"127.0.0.1:{shipped};": f"127.0.0.1:{ours};" for shipped, ours in ports.items()}
         write_configuration(folder, {**moved, **changes}, patience=patience)
+        known = f'map "" $keyrack_proxy_key {{ default {proxy_key}; }}\n'
+        (folder / "keyrack_proxy_key.conf").write_text(known)
         command = [nginx_binary(), "-p", folder, "-c", "nginx.conf", "-e", "error.log"]
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
         try:

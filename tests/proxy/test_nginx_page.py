@@ -23,8 +23,7 @@ def test_the_map_of_methods_on_the_page_gives_each_method_its_scope(site: Site, 
         "upstream keyrack {": f"{shown[0]}\nupstream keyrack {{",
         "set $keyrack_scope app:read;": "set $keyrack_scope $needed;",
     }
-    keyrack = int(site.keyrack.url.rpartition(":")[2])
-    with nginx(tmp_path, keyrack=keyrack, app=site.app.port, changes=changes) as running:
+    with nginx(tmp_path, **site.house.around, changes=changes) as running:
         for method, status in (("GET", 200), ("HEAD", 200), ("POST", 403), ("DELETE", 403)):
             key = [("X-API-Key", site.keys.texts["good"])]
             assert caller.ask(running.port, method, "/logs", key).status == status

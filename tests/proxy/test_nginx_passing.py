@@ -172,7 +172,7 @@ def test_limits_are_shown_by_keyrack_alone(site: Site) -> None:
     assert (answer.header("ratelimit") or "").startswith('"day";r=')
 
 
-@pytest.mark.parametrize("given", ["a-request.1", "b" * 128])
+@pytest.mark.parametrize("given", ["a-request.1", "b.1-" * 32])
 def test_a_plain_request_id_is_kept_all_the_way(site: Site, given: str) -> None:
     site.app.headers = [("X-Request-ID", "own")]
     for name in ("good", "scope"):

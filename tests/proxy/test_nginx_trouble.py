@@ -21,7 +21,8 @@ from proxy.conftest import Site
 from proxy.keys import BY
 from proxy.nginx import nginx
 
-TOLD = sorted({answer.status for answer in ANSWERS.values()})
+TOLD = sorted({answer.status for answer in ANSWERS.values()} | {404, 405})
+"""Denials, and what the document of an API has no endpoint for."""
 
 
 def assert_unavailable(answer: Answer) -> None:
@@ -73,9 +74,8 @@ def test_a_revoked_key_is_refused_through_nginx_within_a_second(own_site: Site) 
 
 
 def test_a_location_that_forgets_its_scope_is_closed_to_everybody(site: Site, tmp_path: Path) -> None:
-    keyrack = int(site.keyrack.url.rpartition(":")[2])
     forgotten = {"set $keyrack_scope app:admin;": ""}
-    with nginx(tmp_path, keyrack=keyrack, app=site.app.port, changes=forgotten) as running:
+    with nginx(tmp_path, **site.house.around, changes=forgotten) as running:
         for name in ("admin", "suspended"):
             key = [("X-API-Key", site.keys.texts[name])]
             assert caller.ask(running.port, "GET", "/admin", key).code == "invalid_request"
@@ -121,7 +121,7 @@ def test_every_status_of_the_table_reaches_the_client(stage: Stage, status: int,
     assert answer.header("retry-after") == "7"
 
 
-@pytest.mark.parametrize("status", ["", "0", "200", "204", "302", "404", "418", "500", "4030", "403 ", "x"])
+@pytest.mark.parametrize("status", ["", "0", "200", "204", "302", "410", "418", "500", "4030", "403 ", "x"])
 def test_a_status_that_is_not_of_the_table_is_503(stage: Stage, status: str) -> None:
     answer = stage.told(403, ("X-Keyrack-Status", status.replace(" ", "x")), ("X-Keyrack-Problem", "{}"))
     assert_unavailable(answer)

@@ -26,6 +26,11 @@ from keyrack.settings import Listener, Settings
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
+FORWARD_AUTH = (
+    "/v1/forward-auth",
+    *(f"/v1/forward-auth/{form}" for form in ("nginx", "caddy", "traefik", "envoy/{path}")),
+)
+
 
 class Links(HTMLParser):
     """What a page loads."""
@@ -94,7 +99,7 @@ class TestDocument:
     def test_it_has_every_row_of_the_table_and_the_hot_paths(self, document: dict[str, Any]) -> None:
         pages = {("GET", path) for path in ("/openapi.json", "/docs", "/docs/{file}")}
         rows = {(row.method, row.path) for row in ROWS} - pages
-        hot = {("GET", "/v1/forward-auth"), ("GET", "/v1/forward-auth/nginx")}
+        hot = {("GET", path) for path in FORWARD_AUTH} | {("POST", f"{FORWARD_AUTH[0]}/report")}
         assert set(self.operations(document)) == rows | hot
 
     def test_it_names_the_scopes_of_the_table(self, document: dict[str, Any]) -> None:
@@ -123,7 +128,7 @@ class TestDocument:
 
     def test_what_decides_has_tags_of_its_own(self, document: dict[str, Any]) -> None:
         tagged = {path for (_, path), one in self.operations(document).items() if one["tags"][0] in TAGS}
-        here = {"/v1/verify", "/v1/verify/batch", "/v1/forward-auth", "/v1/forward-auth/nginx"}
+        here = {"/v1/verify", "/v1/verify/batch", *FORWARD_AUTH, f"{FORWARD_AUTH[0]}/report"}
         elsewhere = {"/v1/prove", "/v1/feed", "/v1/feed/{node}", "/v1/usage"}
         assert tagged == here | elsewhere
 

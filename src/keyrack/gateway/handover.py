@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from keyrack.core.errors import Unavailable
 from keyrack.core.http import Headers, Response
 from keyrack.core.model import Address, Allowed
+from keyrack.core.sending import candidates
 from keyrack.core.upstream import Api, SendPolicy
 from keyrack.gateway import receipts
 from keyrack.gateway.admission import Admission
@@ -19,9 +21,12 @@ from keyrack.gateway.data_plane import DataPlane
 from keyrack.gateway.injection import Injection, UpstreamKeyUnavailable
 from keyrack.gateway.paths import Target
 from keyrack.gateway.receipts import Receipt
+from keyrack.gateway.refusals import Refused
 from keyrack.gateway.signals import Signal, SignalKind
 from keyrack.stores.balances import Outcome
 
+POLICY = SendPolicy.HOLD_OLD
+"""There is no second attempt with another version, so an operator says when the new one is sent."""
 NOBODY = ""
 """The reporter of a decision that was told to a proxy without a key: nobody can be it."""
 
@@ -41,7 +46,7 @@ class Handover:
     """Admits requests that proxies carry."""
 
     def __init__(self, plane: DataPlane):
-        self._peppers = plane.verifier.stores.peppers
+        self._verifier = plane.verifier
         self._admissions = plane.admissions
         self._injector = plane.injector
         self._charges = plane.charges
@@ -52,32 +57,46 @@ class Handover:
     ) -> Handed | Response:
         """Admit a request for this proxy, or say with which problem document to refuse it.
 
-        There is no second attempt with another version, so the old one is held until an operator says
-        otherwise. What is reserved is settled when nobody reports.
+        What is reserved is settled when nobody reports.
         """
         reporter = NOBODY if proxy is None else proxy.key.id
         admission = await self._admissions.admit(
             target,
             headers,
             client,
-            policy=SendPolicy.HOLD_OLD,
+            policy=POLICY,
             at_lapse=Outcome.SETTLED,
             reporter=reporter,
         )
         if isinstance(admission, Response):
             return admission
         try:
-            injection = await self._injection(proxy, admission)
+            number, injection = await self._injection(proxy, admission)
         except UpstreamKeyUnavailable as error:
             return await self._withdraw(admission, error)
-        return Handed(admission, self._request_id(admission, reporter), injection)
+        return Handed(admission, self._request_id(admission, reporter, number), injection)
 
-    async def _injection(self, proxy: Allowed | None, admission: Admission) -> Injection | None:
+    async def _injection(self, proxy: Allowed | None, admission: Admission) -> tuple[int, Injection | None]:
+        """The version that is handed over, and its header. Raises UpstreamKeyUnavailable."""
         if admission.upstream is None:
-            return None
+            return 0, None
         if proxy is None or not may_be_handed(proxy, admission.api):
             raise UpstreamKeyUnavailable("This proxy may not be handed the key of this API.")
-        return await self._injector.injection(admission, _number(admission), admission.api.servers[0])
+        server, number = admission.api.servers[0], admission.candidates[0].number
+        try:
+            return number, await self._injector.injection(admission, number, server)
+        except UpstreamKeyUnavailable:
+            # It may have been destroyed since it was chosen; then there is another to choose.
+            chosen = self._chosen_now(admission.upstream.id, admission.request_id)
+            if chosen == number:
+                raise
+        return chosen, await self._injector.injection(admission, chosen, server)
+
+    def _chosen_now(self, upstream_id: str, request_id: str) -> int:
+        """The version that would be chosen for this request now."""
+        upstream = self._verifier.follower.replica.upstreams[upstream_id]
+        now = datetime.fromtimestamp(self._verifier.clock(), UTC)
+        return candidates(upstream, request_id, default=POLICY, now=now)[0].number
 
     async def _withdraw(self, admission: Admission, error: UpstreamKeyUnavailable) -> Response:
         """Nothing will be sent: give back what was reserved, and tell the operator."""
@@ -85,27 +104,26 @@ class Handover:
             # Where that cannot be done now, nothing passes all the same.
             with suppress(Unavailable):
                 await self._charges.end(admission.held.id, Outcome.REFUNDED)
-        told = {"version": _number(admission)}
-        group = str(admission.api.group)
-        self._signals.tell(Signal(SignalKind.UPSTREAM_KEY_UNAVAILABLE, admission.tenant, group, told))
-        return self._admissions.refusals.fail(error, request_id=admission.request_id)
+        told = {"api": admission.api.name, "detail": error.detail}
+        kind, group = SignalKind.UPSTREAM_KEY_UNAVAILABLE, admission.api.group or ""
+        self._signals.tell(Signal(kind, admission.tenant, group, told))
+        refused, now = Refused.UPSTREAM_KEY_UNAVAILABLE, self._verifier.clock()
+        rates = () if admission.allowed is None else admission.allowed.rates
+        request_id = admission.request_id
+        return self._admissions.refusals.refuse(refused, request_id=request_id, now=now, rates=rates)
 
-    def _request_id(self, admission: Admission, reporter: str) -> str:
+    def _request_id(self, admission: Admission, reporter: str, number: int) -> str:
         if reporter == NOBODY or admission.upstream is None:
             return admission.request_id
         receipt = Receipt(
             admission.request_id if admission.held is None else admission.held.id,
-            0 if admission.user_key is not None else _number(admission),
+            0 if admission.user_key is not None else number,
             "" if admission.allowed is None else admission.allowed.key.id,
             admission.upstream.name,
         )
-        return receipts.write(receipt, reporter, self._peppers)
+        return receipts.write(receipt, reporter, self._verifier.stores.peppers)
 
 
 def may_be_handed(proxy: Allowed, api: Api) -> bool:
     """Whether a proxy's key names this API among those whose upstream key it is handed."""
     return proxy.key.tenant == api.tenant and f"apis/{api.name}/{api.version}:inject" in proxy.scopes
-
-
-def _number(admission: Admission) -> int:
-    return admission.candidates[0].number

@@ -86,5 +86,6 @@ def target_of(question: Question) -> Target | None:
 
 
 def _own_target(scope: Scope) -> bytes:
-    path: bytes = scope["raw_path"][len(ENVOY.path) :]
+    # Some servers leave the query in it.
+    path: bytes = scope["raw_path"].partition(b"?")[0][len(ENVOY.path) :]
     return path + b"?" + scope["query_string"] if scope["query_string"] else path
