@@ -62,7 +62,7 @@ def retry(
     if as_json:
         display.show_json({"retried": len(chosen)})
         return
-    display.say(f"{len(chosen)} dead messages are sent again.")
+    display.say(f"Dead messages that are sent again: {len(chosen)}.")
 
 
 def _shown(delivery: Delivery) -> dict[str, Any]:

@@ -10,9 +10,12 @@ from keyrack.settings import Settings
 from keyrack.stores.follower import Follower
 from keyrack.stores.heads import missing_peppers
 from keyrack.stores.opened import Stores
+from keyrack.stores.protocols import Kind, Listing
 from keyrack.stores.urls import default_counters, open_stores
 from keyrack.vault.secrets import require_openable
 from keyrack.verifier import Verifier
+
+_ANY_GROUP = Listing(Kind.UPSTREAM, most=1)
 
 
 def open_verifier(settings: Settings) -> Verifier:
@@ -49,9 +52,18 @@ def _check(stores: Stores, settings: Settings) -> None:
     if stores.keys.last() is None:
         raise ConfigurationError("KEYRACK_STORE", "names an empty store; run `keyrack init` first.")
     require_openable(stores, master_keys(settings))
+    _require_shared(stores, settings.workers)
     if missing_peppers(stores.keys, stores.peppers):
         # Whether one that is missing is needed is known once all was read; otherwise workers do that.
         Follower(stores.keys, stores.peppers, max_keys=settings.replica_max_keys).load()
+
+
+def _require_shared(stores: Stores, workers: int) -> None:
+    """Refuse several processes where what gateways share would be counted by each for itself."""
+    if workers > 1 and stores.gateway.reach == "process" and stores.keys.records(_ANY_GROUP):
+        raise ConfigurationError(
+            "KEYRACK_WORKERS", "must be 1: this store has credit groups, and no place for what workers share."
+        )
 
 
 def master_keys(settings: Settings) -> MasterKeys | None:
