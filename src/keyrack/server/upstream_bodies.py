@@ -74,10 +74,11 @@ Tiers = Annotated[list[TierBody], Field(min_length=1, max_length=upstream_fields
 _TIER: JsonDict = {
     "tier_name": "basic",
     "credits": 1000,
-    "input_limit": None,
-    "output_limit": None,
+    "input_limit": 1_000_000,
+    "output_limit": 4_000_000,
     "reset_frequency": "monthly",
 }
+"""Without a null: what writes the document leaves those out of examples."""
 
 
 class GroupBody(Body):
