@@ -9,11 +9,18 @@ from __future__ import annotations
 import http.client
 import logging
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from threading import Lock, Thread
+from typing import Any
 
 import pytest
-from moto.server import ThreadedMotoServer
+from moto.moto_server.werkzeug_app import (
+    DomainDispatcherApplication,
+    MotoRequestHandler,
+    create_backend_app,
+)
+from werkzeug.serving import make_server
 
 HOST = "127.0.0.1"
 _SIGNED = (
@@ -25,9 +32,11 @@ class S3Server:
     """A server that keeps what it is given until it is stopped."""
 
     def __init__(self) -> None:
-        self._server = ThreadedMotoServer(ip_address=HOST, port=0, verbose=False)
-        self._server.start()
-        _, self.port = self._server.get_host_and_port()
+        moto = _in_turn(DomainDispatcherApplication(create_backend_app))
+        self._server = make_server(HOST, 0, moto, threaded=True, request_handler=MotoRequestHandler)
+        self.port = self._server.server_port
+        self._thread = Thread(target=self._server.serve_forever, daemon=True)
+        self._thread.start()
 
     @property
     def environment(self) -> dict[str, str]:
@@ -53,7 +62,21 @@ class S3Server:
 
     def stop(self) -> None:
         """End it, with all that is in it."""
-        self._server.stop()
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+
+def _in_turn(app: Callable[..., Iterable[bytes]]) -> Callable[..., Iterable[bytes]]:
+    """Requests one after the other: moto looks whether an object is there before it writes it, S3 does both
+    at once."""
+    turn = Lock()
+
+    def answer(environ: dict[str, Any], respond: Any) -> Iterable[bytes]:
+        with turn:
+            return app(environ, respond)
+
+    return answer
 
 
 @contextmanager
