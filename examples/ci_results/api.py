@@ -9,9 +9,9 @@ from fastapi import FastAPI
 
 from examples.ci_results.middleware import errors
 from examples.ci_results.operations import BY_NAME
-from examples.ci_results.routes import auth, runs
+from examples.ci_results.routes import auth, runs, worker
 
-MODULES = (auth, runs)
+MODULES = (auth, runs, worker)
 HANDLERS = {handler.__name__: handler for module in MODULES for handler in module.HANDLERS}
 
 

@@ -18,7 +18,7 @@ class Problem(Exception):
     def __init__(self, message: str, **details: Any):
         super().__init__(message)
         self.message = message
-        self.details: Mapping[str, Any] = details
+        self.details: dict[str, Any] = details
 
 
 class Invalid(Problem):

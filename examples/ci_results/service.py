@@ -10,13 +10,17 @@ from examples.ci_results.clock import Clock, utc_now
 from examples.ci_results.models.database import Database
 from examples.ci_results.services.accounts import Accounts
 from examples.ci_results.services.directory import open_directory
+from examples.ci_results.services.files import open_files
+from examples.ci_results.services.leases import PREFIX as RUN_PREFIX
+from examples.ci_results.services.leases import Leases
 from examples.ci_results.services.passwords import Passwords
 from examples.ci_results.services.runs import Runs
+from examples.ci_results.services.storage import Storage
 from examples.ci_results.services.tokens import PREFIX, Tokens
+from examples.ci_results.services.worker import Reports
 from examples.ci_results.settings import Settings
 from keyrack import ConfigurationError, KeyrackError, Policy, Verifier
 
-RUN_PREFIX = "spciw"
 POLICY = Policy(prefixes=(PREFIX, RUN_PREFIX))
 
 
@@ -30,7 +34,10 @@ class Service:
     passwords: Passwords
     tokens: Tokens
     accounts: Accounts
+    leases: Leases
     runs: Runs
+    storage: Storage
+    reports: Reports
     clock: Clock
 
     @classmethod
@@ -43,6 +50,8 @@ class Service:
             opened.callback(verifier.close)
             passwords = passwords or Passwords()
             tokens = Tokens(database, verifier, passwords, clock)
+            storage = _open_storage(settings)
+            leases = Leases(database, verifier, settings.run_lease_hours, clock)
             service = cls(
                 settings=settings,
                 database=database,
@@ -50,7 +59,16 @@ class Service:
                 passwords=passwords,
                 tokens=tokens,
                 accounts=Accounts(database, tokens, passwords, clock),
-                runs=Runs(database, open_directory(settings.repository_directory), settings, clock),
+                leases=leases,
+                runs=Runs(
+                    database,
+                    open_directory(settings.repository_directory),
+                    leases,
+                    settings=settings,
+                    clock=clock,
+                ),
+                storage=storage,
+                reports=Reports(database, storage, leases, clock),
                 clock=clock,
             )
             opened.pop_all()
@@ -66,6 +84,13 @@ class Service:
         """Let go of everything."""
         self.verifier.close()
         self.database.close()
+
+
+def _open_storage(settings: Settings) -> Storage:
+    primary = open_files(settings.storage_url, "CI_STORAGE_URL")
+    if settings.mirror_url is None:
+        return Storage(primary)
+    return Storage(primary, open_files(settings.mirror_url, "CI_STORAGE_MIRROR_URL"))
 
 
 def open_verifier(settings: Settings, clock: Clock, *, create: bool = False) -> Verifier:

@@ -85,6 +85,12 @@ def add_output(connection: Connection, test_id: int, output: NewOutput) -> int:
     return _found_or_made(connection, regression_test_output, named, described)
 
 
+def sample_of(connection: Connection, test_id: int) -> int | None:
+    """The sample that a test is of."""
+    found = select(regression_test.c.sample_id).where(regression_test.c.id == test_id)
+    return connection.execute(found).scalar()
+
+
 def set_active(connection: Connection, test_id: int, *, active: bool) -> None:
     """Say whether a test is run from now on."""
     connection.execute(update(regression_test).where(regression_test.c.id == test_id).values(active=active))

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
 from sqlalchemy import Connection, insert, literal, select, update
 
-from examples.ci_results.enumerations import SampleStatus, Verdict
+from examples.ci_results.enumerations import InputType, OutputType, SampleStatus, Verdict
 from examples.ci_results.models.tables import (
     regression_test,
     regression_test_output,
     regression_test_output_variant,
     run_output,
     run_test,
+    sample,
 )
 
 
@@ -28,6 +29,28 @@ class RunTest(NamedTuple):
     expected_rc: int
     status: SampleStatus
     reported_at: datetime | None
+
+
+class ExpectedOutput(NamedTuple):
+    """An output that a run expects."""
+
+    id: int
+    expected_hash: str
+    extension: str
+    required: bool
+
+
+class ExpectedTest(NamedTuple):
+    """A test as a worker runs it."""
+
+    id: int
+    command: str
+    input_type: InputType
+    output_type: OutputType
+    expected_rc: int
+    sample_sha: str
+    sample_extension: str
+    outputs: Sequence[ExpectedOutput]
 
 
 class RunOutput(NamedTuple):
@@ -75,6 +98,45 @@ def test_ids(connection: Connection, run_id: int) -> Sequence[int]:
     """The tests of a run, by id."""
     found = select(run_test.c.regression_test_id).where(run_test.c.run_id == run_id)
     return connection.execute(found.order_by(run_test.c.regression_test_id)).scalars().all()
+
+
+def expected(connection: Connection, run_id: int) -> Sequence[ExpectedTest]:
+    """The tests of a run with all that a worker needs to run them, by id."""
+    found = (
+        select(
+            regression_test.c.id,
+            regression_test.c.command,
+            regression_test.c.input_type,
+            regression_test.c.output_type,
+            run_test.c.expected_rc,
+            sample.c.sha,
+            sample.c.extension,
+        )
+        .select_from(run_test.join(regression_test).join(sample))
+        .where(run_test.c.run_id == run_id)
+        .order_by(regression_test.c.id)
+    )
+    by_test = _expected_outputs(connection, run_id)
+    return [ExpectedTest(*row, by_test.get(row[0], ())) for row in connection.execute(found)]
+
+
+def _expected_outputs(connection: Connection, run_id: int) -> Mapping[int, list[ExpectedOutput]]:
+    found = (
+        select(
+            run_output.c.regression_test_id,
+            run_output.c.output_id,
+            run_output.c.expected_hash,
+            regression_test_output.c.extension,
+            run_output.c.required,
+        )
+        .join(regression_test_output, regression_test_output.c.id == run_output.c.output_id)
+        .where(run_output.c.run_id == run_id)
+        .order_by(run_output.c.output_id)
+    )
+    by_test: dict[int, list[ExpectedOutput]] = {}
+    for test_id, *output in connection.execute(found):
+        by_test.setdefault(test_id, []).append(ExpectedOutput(*output))
+    return by_test
 
 
 def find_test(connection: Connection, run_id: int, test_id: int) -> RunTest | None:

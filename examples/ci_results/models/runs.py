@@ -273,14 +273,13 @@ def write_lease(connection: Connection, run_id: int, *, key_id: str | None, ends
     connection.execute(update(run).where(run.c.id == run_id).values(values))
 
 
-def claim(connection: Connection, platform: Platform) -> int | None:
-    """The oldest queued run of a platform that nobody has claimed, locked; None when there is none."""
+def next_queued(connection: Connection, platform: Platform) -> int | None:
+    """The oldest queued run of a platform that no worker has; it is not held."""
     found = (
         select(run.c.id)
         .where(run.c.status == RunStatus.QUEUED, run.c.platform == platform, run.c.lease_ends_at.is_(None))
         .order_by(run.c.created_at, run.c.id)
         .limit(1)
-        .with_for_update(skip_locked=True)
     )
     return connection.execute(found).scalar()
 

@@ -11,10 +11,12 @@ from examples.ci_results.enumerations import STAFF, Origin, Platform, SampleStat
 from examples.ci_results.models import audit, errors, results, runs
 from examples.ci_results.models.accounts import Account
 from examples.ci_results.models.database import Connection, Database
+from examples.ci_results.models.results import ExpectedTest
 from examples.ci_results.models.runs import Progress, Run, RunFilter
 from examples.ci_results.problems import Forbidden, NotFound, Unprocessable
 from examples.ci_results.services import statuses
 from examples.ci_results.services.directory import Directory
+from examples.ci_results.services.leases import Leases
 from examples.ci_results.settings import Settings
 
 NO_RUN = "There is no run of this id."
@@ -52,8 +54,11 @@ class Canceled(NamedTuple):
 class Runs:
     """Makes, shows and cancels runs. Every call blocks."""
 
-    def __init__(self, database: Database, directory: Directory, settings: Settings, clock: Clock):
+    def __init__(
+        self, database: Database, directory: Directory, leases: Leases, *, settings: Settings, clock: Clock
+    ):
         self._database = database
+        self._leases = leases
         self._directory = directory
         self._settings = settings
         self._clock = clock
@@ -113,14 +118,31 @@ class Runs:
         with self._database.read() as connection:
             return _existing(connection, run_id), results.test_ids(connection, run_id)
 
+    def tests(self, run_id: int) -> Sequence[ExpectedTest]:
+        """The tests of a run as a worker runs them."""
+        with self._database.read() as connection:
+            return results.expected(connection, run_id)
+
     def cancel(self, run_id: int, by: Account, reason: str | None) -> Canceled:
         """End a run that has not ended. Raises NotFound."""
+        run = self._canceled(run_id, by, reason)
+        if run is not None:
+            self._leases.end(run)
+        return Canceled(run_id, accepted=run is not None)
+
+    def recompute(self) -> int:
+        """Write every stored status anew; returns how many runs there are."""
+        with self._database.write() as connection:
+            return sum(1 for run_id in runs.ids(connection) if statuses.recompute(connection, run_id))
+
+    def _canceled(self, run_id: int, by: Account, reason: str | None) -> Run | None:
+        """The run that was ended; None for one that had ended before."""
         with self._database.write() as connection:
             run = runs.hold(connection, run_id)
             if run is None:
                 raise NotFound(NO_RUN)
             if run.is_terminal:
-                return Canceled(run_id, accepted=False)
+                return None
             message = CANCELED if reason is None else f"{CANCELED}: {reason}"
             at = self._clock()
             runs.note_progress(connection, run_id, Stage.CANCELED, origin=Origin.USER, at=at, message=message)
@@ -133,12 +155,7 @@ class Runs:
                 target=f"run/{run_id}",
                 data={"reason": reason},
             )
-        return Canceled(run_id, accepted=True)
-
-    def recompute(self) -> int:
-        """Write every stored status anew; returns how many runs there are."""
-        with self._database.write() as connection:
-            return sum(1 for run_id in runs.ids(connection) if statuses.recompute(connection, run_id))
+        return run
 
     def _require_ownership(self, repository: str, by: Account) -> None:
         """The main repository is for staff, any other for who owns it (CI-36)."""

@@ -174,6 +174,16 @@ class Ci:
         )
         return self.service.runs.create(wish, None).id
 
+    def worker(self) -> str:
+        """The text of a key that claims runs."""
+        self._names += 1
+        return self.service.leases.add_worker(f"worker {self._names}")
+
+    def claim(self, platform: str = "linux") -> Claimed:
+        """The oldest queued run, claimed over HTTP."""
+        body = self.post("/worker/claim", self.worker(), json={"platform": platform}).json()
+        return Claimed(self, body["run_id"], body["run_key"])
+
     def call(
         self, method: str, path: str, token: str | None = None, *, headers: Any = (), **body: Any
     ) -> httpx.Response:
@@ -197,6 +207,37 @@ class Ci:
         transport = httpx.ASGITransport(self.app, client=(ADDRESS, 5000), raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://ci.example") as client:
             return await client.request(method, url, headers=headers, **body)
+
+
+class Claimed:
+    """A run in the hands of a worker."""
+
+    def __init__(self, ci: Ci, run_id: int, key: str):
+        self._ci = ci
+        self.id = run_id
+        self.key = key
+
+    def report(self, kind: str, file: bytes | None = None, **fields: object) -> httpx.Response:
+        """Send one report."""
+        data = {"type": kind, **{name: str(value) for name, value in fields.items()}}
+        files = None if file is None else {"file": ("file.bin", file)}
+        return self._ci.post(f"/progress-reporter/{self.id}", self.key, data=data, files=files)
+
+    def begin(self) -> None:
+        """Preparation, then testing."""
+        for stage in ("preparation", "testing"):
+            assert self.report("progress", status=stage, message=stage).status_code == 200
+
+    def complete(self) -> httpx.Response:
+        """The end of the run."""
+        return self.report("progress", status="completed", message="done")
+
+    def finish(self, test: Test, *, code: int = 0, matching: bool = True) -> None:
+        """Report a test, with every output as expected unless said otherwise."""
+        for output_id in test.outputs.values() if matching else ():
+            self.report("equality", test_id=test.id, test_file_id=output_id)
+        answer = self.report("finish", test_id=test.id, runTime=120, exitCode=code)
+        assert answer.status_code == 200, answer.text
 
 
 def digest(text: str) -> str:

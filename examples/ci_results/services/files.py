@@ -1,0 +1,175 @@
+"""Places for files: a directory of this machine, or an object store. Paths come from `layout` alone."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import obstore
+from obstore.exceptions import BaseError, NotFoundError
+from obstore.store import AzureStore, GCSStore, S3Store, from_url
+
+from examples.ci_results.problems import Unavailable
+from keyrack import ConfigurationError
+
+if TYPE_CHECKING:
+    from obstore.store import ClientConfig
+
+CHUNK = 256 * 1024
+_SCHEMES = ("s3", "gs", "az")
+
+
+_CLIENT: ClientConfig = {
+    "allow_http": True,
+    "connect_timeout": timedelta(seconds=3),
+    "timeout": timedelta(seconds=30),
+}
+
+
+class Files(Protocol):
+    """One place. Every method raises Unavailable when the place cannot be reached."""
+
+    def put(self, path: str, source: Path) -> None:
+        """Keep the content of a local file here, whole or not at all."""
+
+    def read(self, path: str, *, start: int = 0, length: int | None = None) -> Iterator[bytes]:
+        """The content in chunks, from a byte on; nothing where there is no such file."""
+
+    def size(self, path: str) -> int | None:
+        """How many bytes it has; None where there is no such file."""
+
+    def sign(self, path: str, minutes: float) -> str | None:
+        """An address where anybody may fetch it for so long; None where there is no such thing here."""
+
+    def answers(self) -> bool:
+        """Whether the place can be reached now."""
+
+
+class LocalFiles:
+    """A directory. What leads out of it, by a link as well, is not there."""
+
+    def __init__(self, root: Path):
+        self._root = root.absolute()
+
+    def put(self, path: str, source: Path) -> None:
+        target = self._root / path
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            self._require_inside(target.parent)
+            _copy(source, target)
+        except OSError as error:
+            raise Unavailable("The file storage cannot be written.") from error
+
+    def read(self, path: str, *, start: int = 0, length: int | None = None) -> Iterator[bytes]:
+        found = self._found(path)
+        if found is None:
+            return
+        left = found.stat().st_size - start if length is None else length
+        with found.open("rb") as file:
+            file.seek(start)
+            while left > 0 and (chunk := file.read(min(CHUNK, left))):
+                left -= len(chunk)
+                yield chunk
+
+    def size(self, path: str) -> int | None:
+        found = self._found(path)
+        return None if found is None else found.stat().st_size
+
+    def sign(self, path: str, minutes: float) -> str | None:
+        return None
+
+    def answers(self) -> bool:
+        return self._root.is_dir()
+
+    def _found(self, path: str) -> Path | None:
+        target = self._root / path
+        if target.is_symlink() or not target.is_file():
+            return None
+        return target if self._is_inside(target) else None
+
+    def _is_inside(self, target: Path) -> bool:
+        return target.resolve().is_relative_to(self._root.resolve())
+
+    def _require_inside(self, folder: Path) -> None:
+        if not self._is_inside(folder):
+            raise Unavailable("A folder of the file storage leads out of it.")
+
+
+class ObjectFiles:
+    """A prefix of an object store."""
+
+    def __init__(self, url: str):
+        self._store = from_url(url, client_options=_CLIENT)
+
+    def put(self, path: str, source: Path) -> None:
+        try:
+            obstore.put(self._store, path, source)
+        except BaseError as error:
+            raise Unavailable("The object storage cannot be written.") from error
+
+    def read(self, path: str, *, start: int = 0, length: int | None = None) -> Iterator[bytes]:
+        size = self.size(path)
+        if size is None:
+            return
+        end = size if length is None else min(size, start + length)
+        for first in range(start, end, CHUNK):
+            yield self._part(path, first, min(first + CHUNK, end))
+
+    def size(self, path: str) -> int | None:
+        try:
+            return obstore.head(self._store, path)["size"]
+        except (NotFoundError, FileNotFoundError):
+            return None
+        except BaseError as error:
+            raise Unavailable("The object storage cannot be read.") from error
+
+    def sign(self, path: str, minutes: float) -> str | None:
+        if not isinstance(self._store, S3Store | GCSStore | AzureStore):
+            return None
+        return obstore.sign(self._store, "GET", path, timedelta(minutes=minutes))
+
+    def answers(self) -> bool:
+        try:
+            obstore.list_with_delimiter(self._store)
+        except BaseError:
+            return False
+        return True
+
+    def _part(self, path: str, start: int, end: int) -> bytes:
+        try:
+            return bytes(obstore.get_range(self._store, path, start=start, end=end))
+        except BaseError as error:
+            raise Unavailable("The object storage cannot be read.") from error
+
+
+def open_files(url: str, setting: str) -> Files:
+    """The place that a URL names: `file:directory`, `s3://bucket/prefix`, `gs://`, `az://`."""
+    scheme, _, path = url.partition(":")
+    if scheme == "file" and path:
+        root = Path(path.removeprefix("//"))
+        with suppress(OSError):  # whether it can be written is seen by the health check
+            root.mkdir(parents=True, exist_ok=True)
+        return LocalFiles(root)
+    if scheme in _SCHEMES:
+        return ObjectFiles(url)
+    raise ConfigurationError(setting, "must be file:directory, s3://bucket/prefix, gs:// or az://.")
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copy beside the target and rename, so that nobody ever sees half a file."""
+    handle, name = tempfile.mkstemp(dir=target.parent)
+    try:
+        with os.fdopen(handle, "wb") as file, source.open("rb") as content:
+            shutil.copyfileobj(content, file, CHUNK)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).replace(target)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
