@@ -93,6 +93,28 @@ class TestTwoWorkers:
             delays = [soon(refused_after, within=1.0) for _ in range(20)]
         record_property("seconds_until_refused_everywhere", max(delays))
 
+    @pytest.mark.spec("UG-29")
+    def test_a_network_that_one_worker_blocks_is_refused_by_the_other_within_two_seconds(
+        self, two: Running, founded: Founded, store: Path
+    ) -> None:
+        with each_worker(two, workers(store, 2)) as (one, other):
+            question = {"key": founded.root, "ip": "203.0.113.9"}
+
+            def code() -> str:
+                found: str = other("POST", "/v1/verify", founded.root, question)[1]["code"]
+                return found
+
+            def refused_after() -> float:
+                eventually(lambda: code() == "ok")
+                asked_at = time.monotonic()
+                _, made = one("POST", "/v1/network-blocks", founded.root, {"cidr": "203.0.113.0/24"})
+                eventually(lambda: code() == "ip_denied")
+                taken = time.monotonic() - asked_at
+                assert one("DELETE", f"/v1/network-blocks/{made['id']}", founded.root)[0] == 204
+                return taken
+
+            soon(refused_after, within=2.0)
+
     def test_a_revocation_that_waits_is_answered_once_all_workers_obey(
         self, two: Running, founded: Founded, store: Path
     ) -> None:
