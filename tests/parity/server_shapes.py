@@ -7,6 +7,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
@@ -17,17 +18,27 @@ from patience import eventually
 from proxy import caller
 from proxy.application import application
 from proxy.nginx import nginx
+from server.proxy_bed import told_by
 
-from keyrack import Reason, Verifier, Wish
+from keyrack import Limit, Reason, Verifier, Wish
 from keyrack.core.http import extract
 from keyrack.core.model import Denied, Rate
+from keyrack.gateway.data_plane import DataPlane
+from keyrack.gateway.monitoring import Monitoring
 from keyrack.guards.answers import refusal
 from keyrack.server.front import Front
 from keyrack.server.hot import QUIET_PATHS, HotPaths
+from keyrack.server.proxies import Proxies
+from keyrack.settings import Listener
 from keyrack.tenancy import Tenants
+from keyrack.vault.secrets import Vault
 from parity.shapes import REALM, Case, Shape
 
 PROXY = "127.0.0.1"
+TRUSTED = (ip_network(PROXY),)
+INTERNAL = Listener(PROXY, 8081)
+FORMS = ("nginx", "caddy", "traefik", "envoy")
+PLENTY = 1_000_000
 
 
 class VerifyEndpoint:
@@ -73,7 +84,7 @@ class VerifyEndpoint:
         own += [(b"authorization", f"Bearer {self._own}".encode()), (b"content-type", b"application/json")]
         scope = {"type": "http", "method": "POST", "path": "/v1/verify", "query_string": b"", "headers": own}
         body = {"type": "http.request", "body": json.dumps(question).encode()}
-        start, end = run_asgi(_server(self._verifier), {**scope, "client": (PROXY, 40000)}, body)
+        start, end = run_asgi(server(self._verifier, self._own), {**scope, "client": (PROXY, 40000)}, body)
         answered = [(name.decode(), value.decode("latin-1")) for name, value in start["headers"]]
         return Answer(start["status"], answered, end["body"])
 
@@ -84,7 +95,7 @@ class ForwardAuth:
     path = "/v1/forward-auth"
 
     def open(self, verifier: Verifier) -> None:
-        self._server = _server(verifier)
+        self._server = server(verifier, "nobody")
 
     def ask(self, case: Case) -> Answer:
         forwarded = [
@@ -97,21 +108,35 @@ class ForwardAuth:
         return call_asgi(self._server, "GET", self.path, headers, query=query, peer=PROXY)
 
 
-class ForwardAuthForNginx(ForwardAuth):
-    """What `auth_request` is told, read as the shipped configuration reads it."""
+class Form:
+    """A proxy that asks in a form of its own, with its key; what nginx is told is read as its file does."""
 
-    path = "/v1/forward-auth/nginx"
+    def __init__(self, form: str):
+        self._form = form
+
+    def open(self, verifier: Verifier) -> None:
+        self._key = proxy_key(verifier)
+        self._server = server(verifier, self._key)
+
+    def needs(self, case: Case) -> tuple[str, str]:
+        """What the configuration of the proxy says that a request needs."""
+        return "X-Keyrack-Scope", ",".join(case.row.access.scopes)
 
     def ask(self, case: Case) -> Answer:
-        told = super().ask(case)
-        if told.status == 200:
-            return told
-        assert told.status in (401, 403)
-        status, problem = told.header("x-keyrack-status"), told.header("x-keyrack-problem")
-        assert status is not None
-        assert problem is not None
-        kept = [pair for pair in told.headers if not pair[0].startswith("x-keyrack-")]
-        return Answer(int(status), kept, problem.encode("latin-1"))
+        told, question = told_by(self._form, case.row.method, case.row.path)
+        own = [("X-Keyrack-Proxy-Key", self._key), self.needs(case), ("X-Forwarded-For", case.peer or "")]
+        scope = {**question, "peer": PROXY, "server": INTERNAL}
+        answer = call_asgi(self._server, headers=[*case.headers, *own, *told], **scope)
+        return _as_nginx_reads(answer) if self._form == "nginx" and answer.status != 200 else answer
+
+
+def _as_nginx_reads(told: Answer) -> Answer:
+    assert told.status in (401, 403)
+    status, problem = told.header("x-keyrack-status"), told.header("x-keyrack-problem")
+    assert status is not None
+    assert problem is not None
+    kept = [pair for pair in told.headers if not pair[0].startswith("x-keyrack-")]
+    return Answer(int(status), kept, problem.encode("latin-1"))
 
 
 class Stage:
@@ -119,10 +144,14 @@ class Stage:
 
     def __init__(self) -> None:
         self.server: Any = None
+        self.proxy_key = ""
         self.port = 0
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        await self.server(scope, receive, send)
+        # nginx shows one key all the time, and each store has its own.
+        others = [pair for pair in scope["headers"] if pair[0] != b"x-keyrack-proxy-key"]
+        known = [*others, (b"x-keyrack-proxy-key", self.proxy_key.encode())]
+        await self.server({**scope, "headers": known, "server": INTERNAL}, receive, send)
 
 
 class ThroughNginx:
@@ -132,7 +161,8 @@ class ThroughNginx:
         self._stage = stage
 
     def open(self, verifier: Verifier) -> None:
-        self._stage.server = _server(verifier)
+        self._stage.proxy_key = proxy_key(verifier)
+        self._stage.server = server(verifier, self._stage.proxy_key)
 
     def ask(self, case: Case) -> Answer:
         return caller.ask(self._stage.port, case.row.method, case.row.path, case.headers)
@@ -141,7 +171,7 @@ class ThroughNginx:
 SERVER_SHAPES: dict[str, Callable[..., Shape]] = {
     "verify": VerifyEndpoint,
     "forward-auth": ForwardAuth,
-    "forward-auth-nginx": ForwardAuthForNginx,
+    **{f"forward-auth-{form}": partial(Form, form) for form in FORMS},
     "through-nginx": ThroughNginx,
 }
 CANNOT: dict[str, frozenset[Reason]] = {
@@ -184,10 +214,29 @@ def _served(app: Any) -> Iterator[int]:
             thread.join()
 
 
-def _server(verifier: Verifier) -> Any:
-    """The hot paths of the server, with its front."""
-    hot = HotPaths(_nothing, verifier, trusted_proxies=[ip_network(PROXY)], realm=REALM)
-    return Front(hot, internal_app=_nothing, internal=None, quiet=QUIET_PATHS)
+def server(verifier: Verifier, known: str) -> Any:
+    """What decides for others in the server, with its front; Traefik is known by that key."""
+    monitoring = Monitoring.of(verifier.stores)
+    proxies = Proxies(
+        _nothing,
+        DataPlane.of(verifier, Vault(None), monitoring, realm=REALM),
+        trusted_proxies=TRUSTED,
+        realm=REALM,
+        internal_alone=True,
+        traefik_key=known,
+    )
+    hot = HotPaths(proxies, verifier, trusted_proxies=TRUSTED, realm=REALM)
+    return Front(hot, internal_app=_nothing, internal=INTERNAL, quiet=QUIET_PATHS)
+
+
+def proxy_key(verifier: Verifier) -> str:
+    """The key of a proxy, which is of a tenant of its own and asks as often as it likes."""
+    if verifier.doubt() is not None:
+        return "anybody"
+    Tenants(verifier.stores, spread=verifier.spread).create("proxies", by=BY)
+    limits = [Limit(one.name, PLENTY, one.window_seconds) for one in verifier.policy.limits]
+    wish = Wish("proxy", scopes=["gateway:authorize"], tenant="proxies", limits=limits)
+    return verifier.issuer().mint(wish, by=BY).secret or ""
 
 
 async def _nothing(scope: Any, receive: Any, send: Any) -> None:
