@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import zlib
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import pytest
@@ -21,15 +22,38 @@ IDS = {
     "key_id": re.compile("[0-9A-Za-z]{12}"),
     "tenant_id": re.compile("[A-Za-z0-9][A-Za-z0-9_-]{0,35}"),
     "block_id": re.compile("[0-9a-f]{16}"),
+    "group": re.compile("[A-Za-z0-9][A-Za-z0-9_.-]{0,49}"),
+    "api_name": re.compile("[A-Za-z0-9][A-Za-z0-9_.-]{0,49}"),
+    "api_version": re.compile("v[0-9]{1,9}"),
 }
 PREPARED: Mapping[str, tuple[str, ...]] = {
-    "enable": ("disable",),
-    "promote": ("rotation",),
-    "abort": ("rotation",),
-    "undo": ("rotation", "rotation/promote"),
-    "resume": ("suspend",),
+    "POST enable": ("disable",),
+    "POST promote": ("rotation",),
+    "POST abort": ("rotation",),
+    "POST undo": ("rotation", "rotation/promote"),
+    "POST resume": ("suspend",),
+    "PATCH rotation": ("rotation",),
 }
-"""What comes before an operation so that it can succeed."""
+"""What comes before an operation, by its method and last segment, so that it can succeed."""
+GROUP = {
+    "api_key": "a-key-of-the-upstream",
+    "api_key_header": "x-api-key",
+    "credit_tiers": [
+        {
+            "tier_name": "basic",
+            "credits": 10,
+            "input_limit": None,
+            "output_limit": None,
+            "reset_frequency": "daily",
+        }
+    ],
+}
+API = {"api_version": "v1", "api_servers": ["https://api.example"]}
+BODIES: Mapping[tuple[str, str], Any] = {
+    ("tenant_id", "suspend"): {"service": "query"},
+    ("group", "rotation"): {"api_key_new": "the-next-key-of-the-upstream"},
+}
+"""What is sent with what comes before."""
 ANSWERED = ("2xx", "401", "403", "404", "409", "412", "422")
 """What valid data may meet. Beyond JSON Schema are the state (409, 412) and rules such as times to come,
 networks without host bits and names that the policy knows (422)."""
@@ -45,7 +69,15 @@ class Stage:
         self.root = root
         self.root_key = root_key
         self._kept = {"default", root("GET", "/v1/me").json()["id"]}
-        self._tenants = 0
+        self._numbers = itertools.count(1)
+        self._makers: Mapping[str, Callable[[], tuple[str, str]]] = {
+            "key_id": self._key,
+            "tenant_id": self._tenant,
+            "block_id": self._block,
+            "group": self._group,
+            "api_name": self._api,
+            "api_version": lambda: (API["api_version"], ""),
+        }
 
     def load(self) -> None:
         for tenant in ("acme", "beta"):
@@ -53,32 +85,45 @@ class Stage:
             for _ in range(30):
                 self.root.mint("logs:read", tenant=tenant)
 
-    def stand_in(self, name: str, value: Any, path: str) -> Any:
+    def stand_in(self, name: str, value: Any, operation: str) -> Any:
         """Mostly something that exists in place of an id; values outside its form stay as they are."""
         if value in self._kept:
-            return self._made(name, path)
+            return self._made(name, operation)
         is_id = isinstance(value, str) and IDS[name].fullmatch(value)
-        return self._made(name, path) if is_id and zlib.crc32(value.encode()) % 4 else value
+        return self._made(name, operation) if is_id and zlib.crc32(value.encode()) % 4 else value
 
     def holder_of(self, path: str) -> str:
         """The key for a call; one of its own where the call gives it up."""
         return self.root.mint("logs:read")["secret"] if path == "/v1/me/revoke" else self.root_key
 
-    def _made(self, name: str, path: str) -> str:
-        if name == "tenant_id":
-            self._tenants += 1
-            made = f"t{self._tenants}"
-            self._call(self.root("POST", "/v1/tenants", {"id": made}))
-            resource = f"/v1/tenants/{made}"
-        elif name == "block_id":
-            return str(self.root("POST", "/v1/network-blocks", {"cidr": "192.0.2.0/24"}).json()["id"])
-        else:
-            made = self.root.mint("logs:read")["id"]
-            resource = f"/v1/keys/{made}"
-        for before in PREPARED.get(path.rsplit("/", 1)[-1], ()):
-            body = {"service": "query"} if before == "suspend" else None
-            self._call(self.root("POST", f"{resource}/{before}", body))
+    def _made(self, name: str, operation: str) -> str:
+        made, resource = self._makers[name]()
+        method, _, path = operation.partition(" ")
+        for before in PREPARED.get(f"{method} {path.rsplit('/', 1)[-1]}", ()):
+            self._call(self.root("POST", f"{resource}/{before}", BODIES.get((name, before))))
         return made
+
+    def _key(self) -> tuple[str, str]:
+        made = self.root.mint("logs:read")["id"]
+        return made, f"/v1/keys/{made}"
+
+    def _tenant(self) -> tuple[str, str]:
+        return self._named("t", "/v1/tenants", "id", {})
+
+    def _block(self) -> tuple[str, str]:
+        return str(self.root("POST", "/v1/network-blocks", {"cidr": "192.0.2.0/24"}).json()["id"]), ""
+
+    def _group(self) -> tuple[str, str]:
+        return self._named("g", "/v1/credits", "api_credit_group", GROUP)
+
+    def _api(self) -> tuple[str, str]:
+        return self._named("a", "/v1/apis", "api_name", API)
+
+    def _named(self, letter: str, path: str, member: str, more: Mapping[str, Any]) -> tuple[str, str]:
+        """Something new that is found under a name of ours."""
+        name = f"{letter}{next(self._numbers)}"
+        self._call(self.root("POST", path, {member: name, **more}))
+        return name, f"{path}/{name}"
 
     def _call(self, answer: Any) -> None:
         assert answer.status_code < 300, answer.text
@@ -144,9 +189,10 @@ def loaded_schema(running: Running, stage: Stage) -> Any:
 
     @schema.hook
     def map_case(context: Any, case: Any) -> Any:
+        operation = f"{case.method.upper()} {case.operation.path}"
         for name, value in (case.path_parameters or {}).items():
             if name in IDS:
-                case.path_parameters[name] = stage.stand_in(name, value, case.operation.path)
+                case.path_parameters[name] = stage.stand_in(name, value, operation)
         # How long an answer waits changes nothing about it, but for the time that the tests take.
         if (case.query or {}).get("wait") in (30, 30.0):
             case.query["wait"] = 0.1
