@@ -15,6 +15,7 @@ from examples.ci_results.services.leases import PREFIX as RUN_PREFIX
 from examples.ci_results.services.leases import Leases
 from examples.ci_results.services.passwords import Passwords
 from examples.ci_results.services.runs import Runs
+from examples.ci_results.services.samples import Samples
 from examples.ci_results.services.storage import Storage
 from examples.ci_results.services.tokens import PREFIX, Tokens
 from examples.ci_results.services.worker import Reports
@@ -36,6 +37,7 @@ class Service:
     accounts: Accounts
     leases: Leases
     runs: Runs
+    samples: Samples
     storage: Storage
     reports: Reports
     clock: Clock
@@ -67,6 +69,7 @@ class Service:
                     settings=settings,
                     clock=clock,
                 ),
+                samples=Samples(database),
                 storage=storage,
                 reports=Reports(database, storage, leases, clock),
                 clock=clock,

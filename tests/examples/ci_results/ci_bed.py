@@ -35,7 +35,7 @@ QUICK = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 OPERATOR = Authority.operator("tests")
 
 
-class Test(NamedTuple):
+class RegressionTest(NamedTuple):
     """A regression test, its sample, and its expected outputs by file name."""
 
     id: int
@@ -144,7 +144,7 @@ class Ci:
         ]
         path.write_text(json.dumps({"repositories": entries}))
 
-    def test(self, name: str = "one", *, outputs: Mapping[str, str] | None = None, **more: Any) -> Test:
+    def test(self, name: str = "one", *, outputs: Mapping[str, str] | None = None, **more: Any) -> RegressionTest:
         """A regression test of a sample of this name, with expected outputs by file name."""
         outputs = {"out.txt": "expected\n"} if outputs is None else outputs
         ignored = more.pop("ignored", ())
@@ -165,9 +165,9 @@ class Ci:
                 )
                 for filename, text in outputs.items()
             }
-        return Test(test_id, sample_id, made)
+        return RegressionTest(test_id, sample_id, made)
 
-    def queued(self, *tests: Test, platform: str = "linux", **more: Any) -> int:
+    def queued(self, *tests: RegressionTest, platform: str = "linux", **more: Any) -> int:
         """A run of these tests that waits in the queue; of all active ones without any."""
         wish = NewRun(
             "Acme/Tool", COMMIT, Platform(platform), test_ids=[one.id for one in tests] or None, **more
@@ -232,7 +232,7 @@ class Claimed:
         """The end of the run."""
         return self.report("progress", status="completed", message="done")
 
-    def finish(self, test: Test, *, code: int = 0, matching: bool = True) -> None:
+    def finish(self, test: RegressionTest, *, code: int = 0, matching: bool = True) -> None:
         """Report a test, with every output as expected unless said otherwise."""
         for output_id in test.outputs.values() if matching else ():
             self.report("equality", test_id=test.id, test_file_id=output_id)
