@@ -22,7 +22,11 @@ from moto.moto_server.werkzeug_app import (
 )
 from werkzeug.serving import make_server
 
+from keyrack.stores.objects import bucket, keys
+
 HOST = "127.0.0.1"
+PATIENCE_SECONDS = 60.0
+"""How long a loaded machine may take for what is done in milliseconds."""
 _SIGNED = (
     "AWS4-HMAC-SHA256 Credential=tests/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=0"
 )
@@ -100,6 +104,8 @@ def s3_server() -> Iterator[S3Server]:
 
 
 @pytest.fixture
-def s3_url(s3_server: S3Server) -> str:
-    """The URL of an empty place in a new bucket."""
+def s3_url(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The URL of an empty place in a new bucket, which this process asks with patience."""
+    monkeypatch.setattr(bucket, "REQUEST_SECONDS", PATIENCE_SECONDS)
+    monkeypatch.setattr(keys, "COMMIT_SECONDS", PATIENCE_SECONDS)
     return f"s3://{s3_server.make_bucket()}/some/prefix"

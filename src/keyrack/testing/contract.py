@@ -222,8 +222,8 @@ class KeysContract:
         keys = open_keys()
         rows = [key("same", 1), tenant("same", 2), secret("same", 3)]
         fill(keys, rows)
-        same([keys.record(kind, "same") for kind in Kind], rows)
-        same([list(keys.records(Listing(kind))) for kind in Kind], [[row] for row in rows])
+        same([keys.record(row.kind, "same") for row in rows], rows)
+        same([list(keys.records(Listing(row.kind))) for row in rows], [[row] for row in rows])
         same([change.record for change in keys.since(0, 9)], rows)
         same(named(keys, "same", "n"), [])
 

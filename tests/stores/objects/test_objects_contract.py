@@ -7,9 +7,11 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
+from patience import PATIENCE_SECONDS
 from servers.s3 import s3_server, s3_url  # noqa: F401  # fixtures
 
 from keyrack.core.peppers import Peppers
+from keyrack.stores.objects import keys
 from keyrack.stores.objects.opening import open_objects
 from keyrack.stores.protocols import Keys
 from keyrack.testing import PEPPERS
@@ -18,14 +20,20 @@ from keyrack.testing.contract import KeysContract, OpenKeys
 GIVEN = Peppers.parse(PEPPERS)
 
 
+@pytest.fixture(autouse=True)
+def patient_writers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a loaded machine others may be faster for long."""
+    monkeypatch.setattr(keys, "COMMIT_SECONDS", PATIENCE_SECONDS)
+
+
 @contextmanager
 def opening(url: str) -> Iterator[OpenKeys]:
     with ExitStack() as opened:
 
         def open_one() -> Keys:
-            keys, _ = open_objects(url, GIVEN, create=True)
-            opened.callback(keys.close)
-            return keys
+            opened_keys, _ = open_objects(url, GIVEN, create=True)
+            opened.callback(opened_keys.close)
+            return opened_keys
 
         yield open_one
 
