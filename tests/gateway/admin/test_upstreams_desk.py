@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from dataclasses import replace
+from datetime import timedelta, timezone
+from pathlib import Path
 
 import pytest
 from engine_bed import OPERATOR, Bed, opened, refusal
 from session_bed import BOTH, master_key
 from upstream_bed import DAY, GROUP, ORIGIN, OTHER_ORIGIN, Desks, api, group, key
 
+from keyrack.core import rotation
 from keyrack.core.errors import Unavailable
+from keyrack.core.events import Event, EventKind
 from keyrack.core.master_keys import MasterKeys
 from keyrack.core.sealed import SealedSecret
+from keyrack.core.sending import candidates
+from keyrack.core.upstream import SendPolicy, Upstream
 from keyrack.gateway.apis import Apis
+from keyrack.gateway.rotations import first_version
 from keyrack.gateway.upstreams import Upstreams
 from keyrack.gateway.users import Users
 from keyrack.vault.reencryption import reencrypt
@@ -233,3 +241,48 @@ def test_what_is_asked_from_python_may_hold_times(quick: Desks) -> None:
     rotated = quick.upstreams.update(GROUP, given, by=OPERATOR)
     assert rotated.versions[0].not_after == end
     assert quick.history()[-1].data["given"]["api_key_rotation_expires"] == quick.after(DAY)
+
+
+@pytest.fixture(params=["memory", "sqlite", "postgresql", "file"])
+def anywhere(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bed]:
+    """An engine on each kind of store that keeps records."""
+    urls = {"file": f"file://{tmp_path / 'store'}"}
+    if request.param == "postgresql":
+        urls["postgresql"] = request.getfixturevalue("postgresql_url")
+    with opened(urls.get(request.param, request.param), folder=tmp_path) as bed:
+        yield bed
+
+
+@pytest.mark.spec("UG-15")
+def test_every_store_keeps_times_as_instants_and_refuses_those_without_an_offset(anywhere: Bed) -> None:
+    end = anywhere.at + timedelta(hours=1)
+    there = end.astimezone(timezone(timedelta(hours=5, minutes=30)))
+    versions = rotation.start(
+        (first_version(key(1), 1, anywhere.at),),
+        first_version(key(2), 2, anywhere.at),
+        now=anywhere.at,
+        ends_at=there,
+        force=False,
+    )
+    made = Upstream("default", GROUP, "x-api-key", anywhere.at, (), versions)
+    event = Event(EventKind.UPSTREAM_CREATED, anywhere.at, OPERATOR.name)
+    anywhere.stores.ledger.commit(lambda draft: draft.write_upstream(made, event))
+    anywhere.verifier.follower.poll()
+    held = anywhere.verifier.follower.replica.upstreams[made.id]
+    assert (held.versions[0].not_after, held.versions[0].not_after.utcoffset()) == (end, timedelta(0))  # type: ignore[union-attr]
+    for at, numbers in ((end - timedelta(seconds=1), [2, 1]), (end, [2])):
+        found = candidates(held, "q", default=SendPolicy.PREFER_NEW, now=at)
+        assert [one.number for one in found] == numbers
+    before = anywhere.stores.keys.last()
+    naive = replace(made, versions=(replace(versions[0], not_after=end.replace(tzinfo=None)), versions[1]))
+    with pytest.raises(ValueError, match="offset"):
+        anywhere.stores.ledger.commit(lambda draft: draft.write_upstream(naive, event))
+    assert anywhere.stores.keys.last() == before
+
+
+@pytest.mark.spec("UG-15")
+def test_a_time_without_an_offset_is_refused_from_python_as_well(quick: Desks) -> None:
+    quick.create()
+    naive = (quick.bed.at + timedelta(hours=2)).replace(tzinfo=None)
+    given = {"api_key_new": key(2), "api_key_rotation_expires": naive}
+    assert refusal(quick.upstreams.update, GROUP, given, by=OPERATOR) == "validation_error"
