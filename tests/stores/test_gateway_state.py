@@ -175,6 +175,18 @@ def test_it_is_remembered_how_far_the_log_was_looked_at(open_state: OpenState) -
     assert outbox.told_to() == 5_000_000_000
 
 
+def test_keys_that_are_rotated_are_remembered_until_they_are_let_go(open_state: OpenState) -> None:
+    outbox, other = open_state().outbox, open_state().outbox
+    assert outbox.reminders() == []
+    outbox.remind(Notice("b", NOW))
+    outbox.remind(Notice("a", NOW + 0.5))
+    other.remind(Notice("b", NOW + 1))
+    assert outbox.reminders() == [Notice("a", NOW + 0.5), Notice("b", NOW + 1)]
+    other.let_go("a")
+    other.let_go("nobody")
+    assert outbox.reminders() == [Notice("b", NOW + 1)]
+
+
 def test_a_delivery_that_is_due_is_leased_to_one(open_state: OpenState) -> None:
     outbox, other = open_state().outbox, open_state().outbox
     late, soon = delivery("late", due_at=NOW + 60), delivery("soon", due_at=NOW - 1)

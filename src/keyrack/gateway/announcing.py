@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from keyrack.core.events import Entry, EventKind, open_known
+from keyrack.core.events import Event, EventKind, Head, open_known
 from keyrack.core.model import VersionState
 from keyrack.core.upstream import Upstream
 from keyrack.gateway import alerts
 from keyrack.gateway.signals import Signal, SignalKind, Signals
 from keyrack.stores.follower import Follower
 from keyrack.stores.opened import Stores
+from keyrack.stores.outbox import Notice
 from keyrack.stores.protocols import Excerpt
 
 PAGE = 100
@@ -57,9 +58,12 @@ class Announcer:
     def _tell_page(self, after: int) -> None:
         most = min(PAGE, self._follower.replica.head.number - after)
         entries = self._stores.keys.entries(Excerpt(after=after, most=most))
-        signals = [signal for entry in entries for signal in self._signals_of(entry)]
+        opened = [open_known(entry, self._stores.peppers) for entry in entries]
+        signals = [signal for event, head in opened for signal in self._signals_of(event, head)]
         for signal in signals:
             self._signals.tell(signal)
+        for rotated in filter(None, (_rotated(event) for event, _ in opened)):
+            self._stores.gateway.outbox.remind(rotated)
         self._told_to = after + most
         if signals or self._told_to - self._remembered >= REMEMBERED_EVERY:
             # First what was told, then how far: a process that dies between the two tells nothing twice.
@@ -70,8 +74,7 @@ class Announcer:
         self._stores.gateway.outbox.tell_to(number)
         self._remembered = number
 
-    def _signals_of(self, entry: Entry) -> Iterator[Signal]:
-        event, head = open_known(entry, self._stores.peppers)
+    def _signals_of(self, event: Event, head: Head) -> Iterator[Signal]:
         kind, subject = _KINDS.get(event.kind), event.subject
         if kind is None or subject is None or event.tenant is None:
             return
@@ -90,3 +93,9 @@ def _expired(upstream: Upstream) -> Iterator[Signal]:
     last = max(retired, key=lambda one: one.not_after or upstream.created_at, default=None)
     if last is not None:
         yield alerts.grace_expired(upstream, last)
+
+
+def _rotated(event: Event) -> Notice | None:
+    """Which key of ours has two secrets from this event on: keyrack.gateway.key_rotations looks after it."""
+    begins = event.kind in (EventKind.ROTATION_STARTED, EventKind.ROTATION_UNDONE)
+    return Notice(event.subject, event.at.timestamp()) if begins and event.subject else None

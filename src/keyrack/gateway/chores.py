@@ -15,6 +15,7 @@ from keyrack.core.errors import KeyrackError
 from keyrack.core.upstream import Upstream
 from keyrack.gateway.alerts import judged
 from keyrack.gateway.announcing import Announcer
+from keyrack.gateway.key_rotations import KeyRotations
 from keyrack.gateway.monitoring import Monitoring
 from keyrack.gateway.rollouts import Rollouts
 from keyrack.gateway.tidying import tidy
@@ -25,6 +26,7 @@ LOOK_SECONDS = 0.1
 REFRESH_SECONDS = 0.5
 STEP_SECONDS = 1.0
 JUDGE_SECONDS = 5.0
+KEYS_SECONDS = 30.0
 FORGET_SECONDS = 3600.0
 FAULT_SECONDS = 1.0
 """How long to pause after a fault of ours, which would only fail again."""
@@ -45,6 +47,7 @@ class Chores:
         self._monitoring = monitoring
         self._announcer = Announcer(verifier.stores, verifier.follower, monitoring.signals)
         self._rollouts = Rollouts(verifier.stores, monitoring.tally, monitoring.signals)
+        self._keys = KeyRotations(verifier.stores, monitoring.signals)
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._run, name="keyrack-gateway", daemon=True)
         self.jobs = (
@@ -53,6 +56,7 @@ class Chores:
             Chore("the log cannot be looked at for rotations", self._announcer.announce, STEP_SECONDS),
             Chore("rotations cannot be moved on", self.move_on, STEP_SECONDS),
             Chore("rotations cannot be judged", self.judge, JUDGE_SECONDS),
+            Chore("rotations of keys cannot be judged", self._keys.judge, KEYS_SECONDS),
             Chore("rotations cannot be cleaned up", self.tidy, STEP_SECONDS),
             Chore("credits of lost requests cannot be given back", self.lapse, STEP_SECONDS),
             Chore("signals cannot be told", monitoring.signals.flush, REFRESH_SECONDS),

@@ -63,6 +63,15 @@ class Outbox(Protocol):
     def tell_to(self, number: int) -> None:
         """Remember how far the log was looked at."""
 
+    def remind(self, rotation: Notice) -> None:
+        """Remember a key of ours, by id, and since when it is rotated, in place of what was remembered."""
+
+    def reminders(self) -> Sequence[Notice]:
+        """Every key that is remembered, in order."""
+
+    def let_go(self, key_id: str) -> None:
+        """Remember a key no more."""
+
     def lease(self, now: float, until: float, most: int) -> Sequence[Delivery]:
         """Waiting deliveries that are due, those due first in front; for others they are due at `until`."""
 
@@ -83,6 +92,7 @@ class MemoryOutbox:
         self._turn = threading.Lock()
         self._told: dict[str, float] = {}
         self._told_to: int | None = None
+        self._reminders: dict[str, Notice] = {}
         self._deliveries: dict[tuple[str, str], Delivery] = {}
 
     def claim(self, notices: Sequence[Notice], deliveries: Sequence[tuple[str, Delivery]]) -> frozenset[str]:
@@ -101,6 +111,18 @@ class MemoryOutbox:
     def tell_to(self, number: int) -> None:
         with self._turn:
             self._told_to = number
+
+    def remind(self, rotation: Notice) -> None:
+        with self._turn:
+            self._reminders[rotation.id] = rotation
+
+    def reminders(self) -> Sequence[Notice]:
+        with self._turn:
+            return sorted(self._reminders.values())
+
+    def let_go(self, key_id: str) -> None:
+        with self._turn:
+            self._reminders.pop(key_id, None)
 
     def lease(self, now: float, until: float, most: int) -> Sequence[Delivery]:
         with self._turn:

@@ -84,6 +84,12 @@ deliveries = Table(
     Column("trouble", String),
     Index("deliveries_due", "state", "due_at"),
 )
+reminders = Table(
+    "reminders",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("at", Double, nullable=False),
+)
 told_to = Table(
     "told_to",
     metadata,

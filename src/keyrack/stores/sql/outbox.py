@@ -8,12 +8,13 @@ from typing import Any
 from sqlalchemy import Connection, delete, insert, select, update
 
 from keyrack.stores.outbox import Delivery, DeliveryState, Notice
-from keyrack.stores.sql.gateway_tables import Insert, deliveries, notices, placing, told_to
+from keyrack.stores.sql.gateway_tables import Insert, deliveries, notices, placing, reminders, told_to
 from keyrack.stores.sql.keys import Transaction
 
 _ONE = 1
 """The id of the one row of its table."""
 _DELIVERIES = select(*(deliveries.c[name] for name in Delivery._fields))
+_REMINDERS = select(reminders.c.id, reminders.c.at).order_by(reminders.c.id)
 _TOLD_TO = select(told_to.c.number).where(told_to.c.id == _ONE)
 
 
@@ -25,6 +26,7 @@ class SqlOutbox:
         self._writing = writing
         self._place_delivery = placing(insert, deliveries)
         self._place_told_to = placing(insert, told_to)
+        self._place_reminder = placing(insert, reminders)
 
     def claim(self, told: Sequence[Notice], owed: Sequence[tuple[str, Delivery]]) -> frozenset[str]:
         with self._writing() as connection:
@@ -45,6 +47,18 @@ class SqlOutbox:
     def tell_to(self, number: int) -> None:
         with self._writing() as connection:
             connection.execute(self._place_told_to, {"id": _ONE, "number": number})
+
+    def remind(self, rotation: Notice) -> None:
+        with self._writing() as connection:
+            connection.execute(self._place_reminder, rotation._asdict())
+
+    def reminders(self) -> Sequence[Notice]:
+        with self._reading() as connection:
+            return [Notice(*row) for row in connection.execute(_REMINDERS)]
+
+    def let_go(self, key_id: str) -> None:
+        with self._writing() as connection:
+            connection.execute(delete(reminders).where(reminders.c.id == key_id))
 
     def lease(self, now: float, until: float, most: int) -> Sequence[Delivery]:
         is_due = (deliveries.c.state == DeliveryState.WAITING.value) & (deliveries.c.due_at <= now)

@@ -66,6 +66,11 @@ def upgrade() -> None:
         sa.Index("deliveries_due", "state", "due_at"),
     )
     op.create_table(
+        "reminders",
+        sa.Column("id", sa.String, primary_key=True),
+        sa.Column("at", sa.Double, nullable=False),
+    )
+    op.create_table(
         "told_to",
         sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
         sa.Column("number", sa.BigInteger, nullable=False),
