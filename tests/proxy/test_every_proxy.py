@@ -14,6 +14,7 @@ from guards.bed import Answer
 from patience import eventually
 
 from proxy.application import Application, application
+from proxy.caller import Caller
 from proxy.conftest import Street
 from proxy.fronts import FRONTS, Front
 from proxy.keys import BY
@@ -142,6 +143,18 @@ def test_a_key_that_is_named_in_connection_is_no_way_around_the_injected_one(str
     else:
         assert answer.code == "missing_credentials"
         assert street.app.seen == []
+
+
+@pytest.mark.spec("UG-51")
+def test_what_trails_a_body_tells_the_application_nothing(street: Street) -> None:
+    key = ("X-API-Key", street.keys.texts["good"])
+    trailing = [key, ("Transfer-Encoding", "chunked"), ("Trailer", "X-Keyrack-User, X-Api-Key")]
+    with Caller(street.front.port) as connection:
+        connection.begin("POST", "/logs", trailing)
+        connection.send(b"5\r\nhello\r\n0\r\nX-Keyrack-User: evil\r\nX-Api-Key: evil\r\n\r\n")
+        assert connection.answer("POST").status == 200
+    assert street.app.last.received == 5
+    assert EVIL not in str(street.app.last.headers)
 
 
 @pytest.mark.spec("UG-50")
