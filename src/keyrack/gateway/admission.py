@@ -140,7 +140,8 @@ class Admissions:
             cost=passed.endpoint.cost,
             at_lapse=terms.at_lapse,
             reporter=terms.reporter,
-            input_units=terms.input_units,
+            # Where the upstream reports its units, nobody knows yet how many the body has.
+            input_units=0 if "input" in passed.api.usage_pointers else terms.input_units,
         )
 
     async def _user_key(

@@ -61,6 +61,13 @@ class RequestBody:
         """Whether there is none."""
         return self.is_whole and self.size == 0
 
+    def require_sound(self) -> None:
+        """Raise what ended it, if something did: ClientGone, BodyTooLong."""
+        if self.is_gone:
+            raise ClientGone
+        if self.is_too_long:
+            raise BodyTooLong
+
     async def small(self) -> bytes | None:
         """The whole body if it came at once, as most do; else None, and it is to be iterated."""
         if not self.is_whole and self.size == 0:
@@ -88,13 +95,12 @@ class RequestBody:
         if message["type"] == "http.disconnect":
             self.is_gone = True
             self.on_gone()
-            raise ClientGone
+            self.require_sound()
         chunk: bytes = message.get("body", b"")
         self.is_whole = not message.get("more_body", False)
         self.size += len(chunk)
         self._keep(chunk)
-        if self.is_too_long:
-            raise BodyTooLong
+        self.require_sound()
         return chunk
 
     def _keep(self, chunk: bytes) -> None:

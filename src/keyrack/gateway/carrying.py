@@ -9,8 +9,9 @@ from typing import NamedTuple
 from keyrack.core.errors import Unavailable
 from keyrack.core.http import Lines, Response, header_safe
 from keyrack.core.ratelimit_headers import ratelimit_headers
+from keyrack.gateway import input_room
 from keyrack.gateway.admission import Admission
-from keyrack.gateway.body import ClientGone, RequestBody
+from keyrack.gateway.body import BodyTooLong, ClientGone, RequestBody
 from keyrack.gateway.charging import Charges
 from keyrack.gateway.exchange import Answered, Dispatch
 from keyrack.gateway.headers import BACKEND_TIME, GATEWAY_TIME, sent_headers
@@ -56,19 +57,26 @@ class Carrier:
         None as well where there is nobody to answer any more, or an answer had to be left incomplete.
         """
         settlement = Settlement(self._charges, journey.admission.held)
+        input_room.bound(journey.body, journey.admission)
         try:
             small = await journey.body.small()
-        except ClientGone:
-            await settlement.refund()
+            return await self._sent(journey, small, settlement)
+        except ClientGone:  # before anything was sent
             return None
+        except BodyTooLong:
+            denied = input_room.exceeded(journey.body, journey.admission)
+            now, request_id = self._clock(), journey.admission.request_id
+            return self._refusals.deny(denied, request_id=request_id, now=now)
+        finally:
+            await settlement.refund()  # after whatever said nothing of them, a fault of ours as well
+
+    async def _sent(self, journey: Journey, small: bytes | None, settlement: Settlement) -> Response | None:
         try:
             async with Presence(journey.receive, journey.body):
                 return await self._exchange(journey, small, settlement)
         except (ClientGone, Cut):
             await settlement.settle()  # something was sent, and may have been carried out
             return None
-        finally:
-            await settlement.refund()  # after a fault of ours, or at the end of the server
 
     async def _exchange(
         self, journey: Journey, small: bytes | None, settlement: Settlement

@@ -77,12 +77,16 @@ class Exchanges:
     async def make(
         self, dispatch: Dispatch, server: str, injection: Injection | None
     ) -> ClientResponse | Refused:
-        """The beginning of the answer, whatever it says, or why there is none."""
+        """The beginning of the answer, whatever it says, or why there is none.
+
+        Raises ClientGone and BodyTooLong, which say nothing of the server.
+        """
         try:
             return await self._request(dispatch, server, injection)
         except TimeoutError:
             return Refused.UPSTREAM_TIMEOUT
         except (aiohttp.ClientError, OSError):
+            dispatch.body.require_sound()
             return Refused.UPSTREAM_UNREACHABLE
 
     async def _request(self, dispatch: Dispatch, server: str, injection: Injection | None) -> ClientResponse:

@@ -31,6 +31,7 @@ class Presence:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._timer.cancel()
+        self._body.on_gone = _nobody_cares
         if self._watching is not None:
             self._watching.cancel()
         try:
@@ -55,3 +56,7 @@ class Presence:
 
     def _leave(self) -> None:
         self._scope.reschedule(self._loop.time())
+
+
+def _nobody_cares() -> None:
+    pass

@@ -118,6 +118,7 @@ class RawUpstream:
         """How many were opened by now."""
         self.open = 0
         """How many are open now."""
+        self._writer: asyncio.StreamWriter | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._server = portal.call(self._listen)
         self.port: int = self._server.sockets[0].getsockname()[1]
@@ -127,6 +128,12 @@ class RawUpstream:
     def last(self) -> Received:
         """The last request."""
         return self.requests[-1]
+
+    async def write(self, data: bytes) -> None:
+        """Exactly these bytes, now, on the connection of the last request."""
+        assert self._writer is not None
+        self._writer.write(data)
+        await self._writer.drain()
 
     def close(self) -> None:
         """Listen and answer no more."""
@@ -160,6 +167,7 @@ class RawUpstream:
     async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         """Answer one request; whether the connection may be used for another."""
         text = await reader.readuntil(b"\r\n\r\n")
+        self._writer = writer
         exchange = Exchange(text[:-4], reader, writer)
         try:
             await self.answer(exchange)
