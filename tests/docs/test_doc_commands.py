@@ -17,7 +17,7 @@ from keyrack.cli.app import app
 
 PAGE = DOCS / "reference" / "commands.md"
 EXAMPLE = ROOT / "examples" / "coordinator" / "README.md"
-GROUPS = ("Start", "Decide", "Keys", "Tenants", "Upstreams", "Look")
+GROUPS = ("Start", "Decide", "Keys", "Tenants", "Upstreams", "Credits", "Look")
 SHARED = {"--store URL", "--json"}
 _OPTION = re.compile(r"--[a-z-]+(?: [^\s-]\S*)?")
 

@@ -17,8 +17,8 @@ from keyrack.server.upstream_bodies import GROUP_PATTERN, TenantQuery
 from keyrack.server.views import Page
 
 router = APIRouter(prefix="/v1", tags=["credit-balances"])
-ANY = Access()
-"""Any valid key, whatever its scopes."""
+ANY = Access(credits=False)
+"""Any valid key, whatever its scopes; and whoever has no credits may still see that."""
 UserName = Annotated[
     str,
     Path(
