@@ -332,6 +332,35 @@ def test_during_grace_the_old_key_is_held_until_an_operator_moves_the_share(make
     assert ask(bed, form, text).header(name) == f"Bearer {NEW}"
 
 
+@pytest.mark.spec("UG-21")
+@every_form
+def test_in_an_emergency_the_old_key_is_not_held(make: Make, form: str) -> None:
+    bed = make()
+    bed.upstreams.rotate("openai", {"api_key_new": NEW, "plan": "emergency"}, by=BY)
+    bed.verifier.follower.poll()
+    name = "x-keyrack-inject" if form == "nginx" else "authorization"
+    assert ask(bed, form, bed.text("chat:read")).header(name) == f"Bearer {NEW}"
+
+
+@every_form
+def test_a_key_that_was_destroyed_after_it_was_chosen_gives_way_to_the_next(make: Make, form: str) -> None:
+    bed = make()
+    name = "x-keyrack-inject" if form == "nginx" else "authorization"
+    bed.upstreams.rotate("openai", {"api_key_new": NEW, "grace_seconds": 3600}, by=BY)
+    bed.verifier.follower.poll()
+    injector = bed.plane.injector.injection
+
+    async def late(*chosen: Any) -> Any:
+        """The key is destroyed at the last moment."""
+        if chosen[1] == 1:
+            bed.upstreams.promote("openai", by=BY, destroy=True)
+            bed.verifier.follower.poll()
+        return await injector(*chosen)
+
+    bed.plane.injector.injection = late
+    assert ask(bed, form, bed.text("chat:read")).header(name) == f"Bearer {NEW}"
+
+
 # What is refused
 
 
