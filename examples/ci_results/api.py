@@ -9,9 +9,9 @@ from fastapi import FastAPI
 
 from examples.ci_results.middleware import errors
 from examples.ci_results.operations import BY_NAME
-from examples.ci_results.routes import auth, runs, samples, worker
+from examples.ci_results.routes import auth, downloads, logs, runs, samples, system, worker
 
-MODULES = (auth, runs, samples, worker)
+MODULES = (auth, runs, samples, logs, system, downloads, worker)
 HANDLERS = {handler.__name__: handler for module in MODULES for handler in module.HANDLERS}
 
 

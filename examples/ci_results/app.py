@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from examples.ci_results.api import create_api
 from examples.ci_results.middleware.errors import Reworded
@@ -18,11 +18,25 @@ from examples.ci_results.settings import Settings
 from keyrack.guards.asgi import Guard
 
 REALM = "ci-results"
+CREDENTIALS = (b"authorization", b"x-api-key")
 
 
 def create() -> ASGIApp:
     """The application of a server process, from its environment."""
     return create_app(Service.open(Settings.read(os.environ)))
+
+
+class Presented:
+    """An application that is another one for requests that present a credential."""
+
+    def __init__(self, without: ASGIApp, presenting: ASGIApp):
+        self._without = without
+        self._presenting = presenting
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        names = {name for name, _ in scope.get("headers", ())}
+        app = self._without if names.isdisjoint(CREDENTIALS) else self._presenting
+        await app(scope, receive, send)
 
 
 def create_app(service: Service) -> ASGIApp:
@@ -35,14 +49,13 @@ def create_app(service: Service) -> ASGIApp:
     api.state.service = service
     strict = StrictRequests(api)
     roles = Roles(strict, service.accounts, rate_limit=settings.rate_limit)
-    guard = Guard(
-        roles,
-        service.verifier,
-        [operation.row for operation in OPERATIONS],
-        realm=REALM,
-        trusted_proxies=settings.trusted_proxies,
-    )
-    app: ASGIApp = Reworded(guard)
+    rows = [operation.row for operation in OPERATIONS]
+    named_rows = [operation.named_row for operation in OPERATIONS]
+    guards = [
+        Guard(roles, service.verifier, one, realm=REALM, trusted_proxies=settings.trusted_proxies)
+        for one in (rows, named_rows)
+    ]
+    app: ASGIApp = Reworded(Presented(*guards))
     if settings.rate_limit:
         app = AddressLimits(app, service.verifier, trusted_proxies=settings.trusted_proxies)
     return SecurityHeaders(app, hsts=settings.hsts, trusted_proxies=settings.trusted_proxies)

@@ -9,11 +9,15 @@ from typing import Self
 from examples.ci_results.clock import Clock, utc_now
 from examples.ci_results.models.database import Database
 from examples.ci_results.services.accounts import Accounts
+from examples.ci_results.services.artifacts import Artifacts
 from examples.ci_results.services.directory import open_directory
 from examples.ci_results.services.files import open_files
+from examples.ci_results.services.health import HealthChecks
 from examples.ci_results.services.leases import PREFIX as RUN_PREFIX
 from examples.ci_results.services.leases import Leases
+from examples.ci_results.services.logs import Logs
 from examples.ci_results.services.passwords import Passwords
+from examples.ci_results.services.queue import Queue
 from examples.ci_results.services.runs import Runs
 from examples.ci_results.services.samples import Samples
 from examples.ci_results.services.storage import Storage
@@ -40,6 +44,10 @@ class Service:
     samples: Samples
     storage: Storage
     reports: Reports
+    artifacts: Artifacts
+    logs: Logs
+    queue: Queue
+    health: HealthChecks
     clock: Clock
 
     @classmethod
@@ -72,6 +80,10 @@ class Service:
                 samples=Samples(database),
                 storage=storage,
                 reports=Reports(database, storage, leases, clock),
+                artifacts=Artifacts(database, storage, download_minutes=settings.download_minutes),
+                logs=Logs(database, storage),
+                queue=Queue(database),
+                health=HealthChecks(database, verifier, storage, clock),
                 clock=clock,
             )
             opened.pop_all()

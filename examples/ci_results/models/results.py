@@ -100,6 +100,17 @@ def test_ids(connection: Connection, run_id: int) -> Sequence[int]:
     return connection.execute(found.order_by(run_test.c.regression_test_id)).scalars().all()
 
 
+def tests_of_sample(connection: Connection, run_id: int, sample_id: int) -> Sequence[int]:
+    """The tests of a sample that a run expects, by id."""
+    found = (
+        select(run_test.c.regression_test_id)
+        .join(regression_test)
+        .where(run_test.c.run_id == run_id, regression_test.c.sample_id == sample_id)
+        .order_by(run_test.c.regression_test_id)
+    )
+    return connection.execute(found).scalars().all()
+
+
 def expected(connection: Connection, run_id: int) -> Sequence[ExpectedTest]:
     """The tests of a run with all that a worker needs to run them, by id."""
     found = (

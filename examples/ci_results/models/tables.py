@@ -215,7 +215,7 @@ artifact = Table(
     Column("content_type", String(100), nullable=False),
     Column("size_bytes", Integer),
     Column("path", String(255), nullable=False),
-    UniqueConstraint("run_id", "path", "type"),
+    UniqueConstraint("run_id", "type", "regression_test_id", "filename"),
     Index("ix_artifact_run", "run_id", "type", "id"),
 )
 

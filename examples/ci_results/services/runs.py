@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from examples.ci_results.clock import Clock
 from examples.ci_results.enumerations import STAFF, Origin, Platform, SampleStatus, Stage, TestType
-from examples.ci_results.models import audit, errors, results, runs
+from examples.ci_results.models import artifacts, audit, errors, results, runs
 from examples.ci_results.models.accounts import Account
 from examples.ci_results.models.database import Connection, Database
 from examples.ci_results.models.results import ExpectedTest
@@ -85,6 +85,7 @@ class Runs:
                 created_at=self._clock(),
             )
             results.freeze(connection, run_id, test_ids)
+            artifacts.freeze_expected(connection, run_id)
             return _existing(connection, run_id)
 
     def find(self, wanted: RunFilter, *, sort: str, limit: int, offset: int) -> tuple[Sequence[Run], int]:

@@ -137,7 +137,13 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["run_id"], ["run.id"], name="fk_artifact_run_id"),
         sa.ForeignKeyConstraint(["sample_id"], ["sample.id"], name="fk_artifact_sample_id"),
         sa.PrimaryKeyConstraint("id", name="pk_artifact"),
-        sa.UniqueConstraint("run_id", "path", "type", name="uq_artifact_run_id_path_type"),
+        sa.UniqueConstraint(
+            "run_id",
+            "type",
+            "regression_test_id",
+            "filename",
+            name="uq_artifact_run_id_type_regression_test_id_filename",
+        ),
     )
     op.create_index("ix_artifact_run", "artifact", ["run_id", "type", "id"], unique=False)
     op.create_table(
