@@ -155,7 +155,10 @@ def test_a_spoilt_page_is_mended_by_whoever_writes_it_again(files: Files) -> Non
     same(read_anew(files), read_from_the_log(files))
 
 
-def test_a_checkpoint_is_of_one_instant_although_commits_go_on_while_it_is_written(files: Files) -> None:
+def test_a_checkpoint_is_of_one_instant_although_commits_go_on_while_it_is_written(
+    files: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkpoints, "EVERY", 1000)
     made = mint_alone(files, 4)
     storage = MoodyStorage(Directory(files.root))
     node = Node(storage)
@@ -173,7 +176,7 @@ def test_a_checkpoint_is_of_one_instant_although_commits_go_on_while_it_is_writt
         storage.put = late  # type: ignore[method-assign]
         checkpoints.write(storage, frozen, node.stores.peppers)  # type: ignore[arg-type]
         assert len(list(frozen.records())) == frozen.count()
-    node.stores.close()
+    assert files.checkpoint(6).exists()
     for number in (7, 8):
         files.commit(number).rename(files.root / str(number))
     then = read_anew(files)
@@ -182,5 +185,8 @@ def test_a_checkpoint_is_of_one_instant_although_commits_go_on_while_it_is_writt
         (files.root / str(number)).rename(files.commit(number))
     assert then.follower.poll()
     same(then, read_from_the_log(files))
-    mint_alone(files, 1)
+    with node.keys.snapshot() as frozen:
+        checkpoints.write(storage, frozen, node.stores.peppers)  # type: ignore[arg-type]
+    node.stores.close()
+    assert files.checkpoint(8).exists()
     same(read_anew(files), read_from_the_log(files))
