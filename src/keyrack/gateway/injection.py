@@ -73,17 +73,12 @@ class Injector:
     ) -> SealedSecret | None:
         if admission.allowed is None:
             return None
-        secret_id = user_secret_id(upstream, admission.allowed.key.owner or "", version)
-        keys = self._verifier.stores.keys
-        record = await asyncio.to_thread(keys.record, Kind.SECRET, secret_id)
+        name = upstream.user_secret_name(admission.allowed.key.owner or "")
+        secret_id = place(USER_PURPOSE, upstream.tenant, name, version)
+        record = await asyncio.to_thread(self._verifier.stores.keys.record, Kind.SECRET, secret_id)
         return None if record is None else open_secret(record, self._verifier.stores.peppers)
 
 
 @lru_cache(1024)
 def _origin_of(server: str) -> str:
     return origins_of([server])[0]
-
-
-def user_secret_id(upstream: Upstream, owner: str, version: int) -> str:
-    """The id of a user's own key in a group."""
-    return place(USER_PURPOSE, upstream.tenant, upstream.user_secret_name(owner), version)

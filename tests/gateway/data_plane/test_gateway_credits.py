@@ -9,12 +9,14 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from gateway_bed import SCOPE, TIER, Serve, Served, path_of
+from engine_bed import OPERATOR
+from gateway_bed import KEYS, SCOPE, TIER, Serve, Served, path_of
 from patience import PATIENCE_SECONDS, eventually
 from raw_upstream import Exchange, replying
 from test_gateway_route import problem
 from wire import begun, head
 
+from keyrack.gateway.balances import CreditBalances
 from keyrack.stores.balances import Balance
 
 
@@ -265,7 +267,7 @@ REPORTS = {
     "json": ("application/json", b'{"usage":{"prompt_tokens":11,"completion_tokens":22}}'),
     "events": (
         "text/event-stream",
-        b'data: {"usage":null}\n\ndata: {"usage":{"prompt_tokens":11,"completion_tokens":22}}\n\ndata: end\n\n',
+        b'data: {"usage":null}\n\ndata: {"usage":{"prompt_tokens":11,"completion_tokens":22}}\n\ndata: -\n\n',
     ),
     "lines": ("application/x-ndjson", b'{"a":1}\n{"usage":{"prompt_tokens":11,"completion_tokens":22}}'),
 }
@@ -292,6 +294,50 @@ def test_where_nothing_is_reported_bytes_are_counted(gateway: Served, body: byte
     path, group = limited(gateway, upstream, api_usage_pointers=USAGE)
     gateway("POST", path, key=gateway.bed.key(), body=b"bbb")
     assert used(gateway.bed.balance(group)) == (3, len(body))
+
+
+@pytest.mark.spec("UG-38")
+@pytest.mark.parametrize("is_charged", [True, False])
+def test_a_users_own_key_is_sent_for_its_requests_and_the_groups_for_all_others(
+    gateway: Served, is_charged: bool
+) -> None:
+    bed, upstream = gateway.bed, gateway.bed.upstream()
+    api = bed.api(upstream, api_credits_enabled=is_charged)
+    group, balances = str(api.group), CreditBalances(bed.stores, bed.vault, spread=bed.verifier.spread)
+    for owner, own in (("ada", KEYS[5]), ("bob", None)):
+        given = {"tier_name": "basic", "user_api_key": own}
+        balances.amend(owner, group, given, by=OPERATOR)
+    bed.rotate(group)
+    path, keys = path_of(api), [bed.key(owner=owner) for owner in ("ada", "bob", "eve")]
+    statuses = [gateway("GET", path, key=key).status for key in keys]
+    assert statuses == [200, 200, 402 if is_charged else 200]
+    sent = [one.values("authorization")[0] for one in upstream.requests]
+    assert sent[:2] == [f"Bearer {KEYS[5]}", f"Bearer {KEYS[2]}"]
+    balances.amend("ada", group, {"user_api_key": None}, by=OPERATOR)
+    assert gateway("GET", path, key=keys[0]).status == 200
+    assert upstream.last.values("authorization") == [f"Bearer {KEYS[2]}"]
+
+
+@pytest.mark.spec("UG-38")
+def test_a_users_own_key_is_not_sent_to_public_apis_and_its_refusal_moves_no_rotation(
+    gateway: Served,
+) -> None:
+    bed, upstream = gateway.bed, gateway.bed.upstream()
+    group = bed.group().name
+    public, own = (
+        bed.api(upstream, api_credit_group=group, api_public=True),
+        bed.api(upstream, api_credit_group=group),
+    )
+    balances = CreditBalances(bed.stores, bed.vault, spread=bed.verifier.spread)
+    balances.amend("ada", group, {"tier_name": "basic", "user_api_key": KEYS[5]}, by=OPERATOR)
+    bed.rotate(group)
+    upstream.answer = replying(401)
+    key = bed.key()
+    assert gateway("GET", path_of(own), key=key).status == 502
+    assert [one.values("authorization")[0] for one in upstream.requests] == [f"Bearer {KEYS[5]}"]
+    upstream.answer = replying(200)
+    assert gateway("GET", path_of(public), key=key).status == 200
+    assert upstream.last.values("authorization") == [f"Bearer {KEYS[2]}"]
 
 
 async def _soon() -> None:
