@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections import Counter, defaultdict, deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from heapq import nlargest
 from operator import itemgetter
 from typing import NamedTuple, Protocol
 
 from keyrack.core.addresses import neighbourhood
-from keyrack.core.model import Address, Allowed, Decision, Denied, Reason
+from keyrack.core.model import Address, Decision, Denied, Reason
 
 DENIALS_KEPT = 100_000
 DENIALS_KEPT_SECONDS = 30 * 24 * 3600
@@ -203,25 +203,61 @@ class _Tally:
         self.first_at = self.last_at = first[2]
 
 
+class _Version:
+    """Notes of one version of a key that passed."""
+
+    __slots__ = ("first_at", "last_at", "seen", "times")
+
+    def __init__(self, first: _Tally):
+        self.times = 0
+        self.first_at, self.last_at = first.first_at, first.last_at
+        self.seen: dict[int, tuple[Address, float]] = {}
+        """Addresses by their objects, since a busy client comes with the same one a thousand times."""
+
+    def add(self, tally: _Tally) -> None:
+        """Add what was noted of one decision and one address."""
+        self.times += tally.times
+        self.first_at, self.last_at = min(self.first_at, tally.first_at), max(self.last_at, tally.last_at)
+        address = tally.last[1]
+        if address is not None:
+            known = self.seen.get(id(address))
+            if known is None or tally.last_at > known[1]:
+                self.seen[id(address)] = (address, tally.last_at)
+
+
 def roll_up(notes: Sequence[Noted]) -> tuple[list[Use], list[Refusal]]:
     """One Use a version, one Refusal a proved denial, one for all unproved of an address and reason.
 
     Whoever loops on a key that is refused makes no more of them than a flush can write.
     """
-    uses: dict[tuple[str, int], Use] = {}
-    seen: dict[tuple[str, int], dict[str, float]] = defaultdict(dict)
+    versions: dict[tuple[str, int], _Version] = {}
+    refused: list[tuple[Denied, _Tally]] = []
+    for tally in _tallied(notes):
+        decision = tally.last[0]
+        if isinstance(decision, Denied):
+            refused.append((decision, tally))
+            continue
+        slot = (decision.key.id, decision.secret.number)
+        if slot not in versions:
+            versions[slot] = _Version(tally)
+        versions[slot].add(tally)
+    return [_use(*slot, version) for slot, version in versions.items()], _refusals(refused)
+
+
+def _use(key_id: str, number: int, version: _Version) -> Use:
+    seen: dict[str, float] = {}
+    for address, at in version.seen.values():
+        here = neighbourhood(address)
+        seen[here] = max(at, seen.get(here, at))
+    return Use(key_id, number, version.times, version.first_at, version.last_at, latest(seen))
+
+
+def _refusals(refused: Iterable[tuple[Denied, _Tally]]) -> list[Refusal]:
     single: list[Refusal] = []
     shared: dict[tuple[str | None, Reason], Refusal] = {}
-    for tally in _tallied(notes):
-        decision, *_ = tally.last
-        if isinstance(decision, Allowed):
-            use = Use(decision.key.id, decision.secret.number, tally.times, tally.first_at, tally.last_at)
-            known = uses.get((use.key_id, use.number))
-            uses[use.key_id, use.number] = merged(known, use) if known else use
-            _see(seen[use.key_id, use.number], tally)
-            continue
-        refusal = _refusal(decision, tally)
-        if decision.key is not None and len(single) < MAX_SINGLE:
+    for denied, tally in refused:
+        refusal = _refusal(denied, tally)
+        if denied.key is not None and len(single) < MAX_SINGLE:
             single.append(refusal)
             continue
         slot = (refusal.key_id or refusal.address, refusal.reason)
@@ -230,15 +266,7 @@ def roll_up(notes: Sequence[Noted]) -> tuple[list[Use], list[Refusal]]:
             refusal = refusal._replace(address=None, key_id=None, tenant=None, caller=None)
         before = shared.get(slot)
         shared[slot] = refusal._replace(times=before.times + refusal.times) if before else refusal
-    used = [use._replace(seen=latest(seen[slot])) for slot, use in uses.items()]
-    return used, [*single, *shared.values()]
-
-
-def _see(seen: dict[str, float], tally: _Tally) -> None:
-    _, address, *_ = tally.last
-    if address is not None:
-        here = neighbourhood(address)
-        seen[here] = max(tally.last_at, seen.get(here, tally.last_at))
+    return [*single, *shared.values()]
 
 
 def latest(seen: Seen, since: float = 0.0) -> Seen:
