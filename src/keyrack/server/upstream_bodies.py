@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field, StrictBool, StrictInt, StrictStr
 from pydantic.config import JsonDict
 
+from keyrack.core.rotation import MAX_GRACE, MIN_GRACE
 from keyrack.gateway import api_fields, origins, upstream_fields
 from keyrack.gateway.rotations import STEPS
 from keyrack.server.bodies import Body, Paging, Scope, Time
@@ -57,6 +58,12 @@ Pointer = Annotated[
         examples=["/usage/total_tokens"],
     ),
 ]
+GRACE_SHAPE: JsonDict = {
+    "minimum": int(MIN_GRACE.total_seconds()),
+    "maximum": int(MAX_GRACE.total_seconds()),
+    "examples": [86400],
+}
+"""As the document describes it; keyrack.gateway.rotations refuses what is outside, by a code of its own."""
 TENANT = Field(max_length=100, description="Whose: the caller's own, or with `tenants:manage` another.")
 
 
@@ -100,11 +107,11 @@ class GroupBody(Body):
     )
 
     api_credit_group: Group
-    api_key: UpstreamKey
+    api_key: UpstreamKey = Field(repr=False)
     api_key_header: Header
     api_key_format: Format = Field(default_factory=str)
     api_key_origins: Origins = Field(default_factory=list)
-    api_key_new: UpstreamKey | None = None
+    api_key_new: UpstreamKey | None = Field(default=None, repr=False)
     api_key_rotation_expires: Time | None = None
     credit_tiers: Tiers
 
@@ -115,11 +122,11 @@ class GroupPutBody(Body):
     model_config = ConfigDict(json_schema_extra={"examples": [{"credit_tiers": [_TIER]}]})
 
     api_credit_group: Group = Field(default_factory=str)
-    api_key: UpstreamKey = Field(default_factory=str)
+    api_key: UpstreamKey = Field(default_factory=str, repr=False)
     api_key_header: Header = Field(default_factory=str)
     api_key_format: Format = Field(default_factory=str)
     api_key_origins: Origins = Field(default_factory=list)
-    api_key_new: UpstreamKey | None = None
+    api_key_new: UpstreamKey | None = Field(default=None, repr=False)
     api_key_rotation_expires: Time | None = None
     credit_tiers: Tiers = Field(default_factory=list)
 
@@ -128,13 +135,19 @@ class RotationStartBody(Body):
     """The next key, and when grace ends: a time, a number of seconds, or what the plan says (24 hours)."""
 
     model_config = ConfigDict(
-        json_schema_extra={"examples": [{"api_key_new": "the-next-key-of-theirs", "grace_seconds": 86400}]}
+        json_schema_extra={
+            "examples": [
+                {"api_key_new": "the-next-key-of-theirs", "grace_seconds": 86400},
+                {"api_key_new": "the-next-key-of-theirs", "plan": "emergency"},
+                {"api_key_new": "the-next-key-of-theirs", "plan": "gradual", "force": True},
+            ]
+        }
     )
 
-    api_key: UpstreamKey = Field(default_factory=str)
-    api_key_new: UpstreamKey | None = None
+    api_key: UpstreamKey = Field(default_factory=str, repr=False)
+    api_key_new: UpstreamKey | None = Field(default=None, repr=False)
     api_key_rotation_expires: Time | None = None
-    grace_seconds: Annotated[StrictInt, Field(examples=[86400])] = Field(default_factory=int)
+    grace_seconds: Annotated[StrictInt, Field(json_schema_extra=GRACE_SHAPE)] = Field(default_factory=int)
     plan: Literal["planned", "emergency", "gradual"] = "planned"
     force: StrictBool = False
 

@@ -11,6 +11,9 @@ from server.server_bed import House, problem
 from upstream_bed import DAY, HOUR, PLACE, ROTATION, Desks, group, key, made, rotated
 
 from keyrack.core.events import EventKind
+from keyrack.gateway.rotation_fields import read_start
+from keyrack.gateway.upstream_fields import validated
+from keyrack.server.upstream_bodies import GroupBody, GroupPutBody, RotationStartBody
 
 
 def history(house: House) -> list[dict[str, Any]]:
@@ -82,8 +85,10 @@ def test_undo_and_clean_up_are_one_event_each(quick: Desks) -> None:
     assert quick.history()[2].actor == "service:gateway"
 
 
-@pytest.mark.spec("UG-5")
-def test_no_event_holds_a_secret_whatever_field_it_stood_in(house: House) -> None:
+@pytest.mark.spec("UG-5", "UG-10")
+def test_no_event_and_no_log_holds_a_secret_whatever_field_it_stood_in(
+    house: House, caplog: pytest.LogCaptureFixture
+) -> None:
     hexadecimal, jwt = "0123456789abcdef" * 4, "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.c2lnbmF0dXJl"
     made(house, api_key=jwt, api_key_format=f"Basic {hexadecimal} {{key}}")
     rotated(house, 2)
@@ -91,6 +96,8 @@ def test_no_event_holds_a_secret_whatever_field_it_stood_in(house: House) -> Non
     log = json.dumps(house.root("GET", "/v1/events", params={"limit": 100}).json())
     for secret in (jwt, key(2), hexadecimal, house.root_key):
         assert secret not in log
+        assert secret not in caplog.text
+        assert secret not in repr([vars(record) for record in caplog.records])
     assert history(house)[0]["data"]["given"]["api_key"] == "[redacted]"
     assert history(house)[2]["data"]["given"] == {
         "api_key": "[redacted]",
@@ -139,3 +146,18 @@ def test_the_events_of_apis_name_what_was_asked_for(house: House) -> None:
     assert [one["kind"] for one in log] == kinds
     assert log[0]["data"] == {"given": wish, "path": "/v1/apis"}
     assert log[1]["data"]["given"] == {"active": False}
+
+
+@pytest.mark.spec("UG-10")
+def test_no_repr_of_what_was_asked_for_shows_a_key() -> None:
+    given = {"api_key": key(1), "api_key_new": key(2)}
+    bodies = (
+        GroupBody.model_validate(group(**given)),
+        GroupPutBody.model_validate(given),
+        RotationStartBody.model_validate(given),
+        validated({**group(**given), "api_key_rotation_expires": "2100-01-01T00:00:00Z"}),
+        read_start({**given, "grace_seconds": HOUR}),
+    )
+    for body in bodies:
+        assert key(1) not in repr(body)
+        assert key(2) not in repr(body)
