@@ -180,11 +180,11 @@ def _gateway(url: str) -> GatewayState:
     """What the processes of a gateway share beside; in this one alone where the store has no place for it."""
     path = sqlite_path(url)
     if path is not None:
-        from keyrack.stores.sql.gateway_state import open_sqlite_state
+        from keyrack.stores.sql.sqlite_gateway_state import open_sqlite_state
 
         return open_sqlite_state(beside(path, "gateway"))
     if url.startswith(("postgresql:", "postgres:")):
-        from keyrack.stores.sql.gateway_state import open_postgres_state
+        from keyrack.stores.sql.postgres_gateway_state import open_postgres_state
 
         return open_postgres_state(url)
     return GatewayState()

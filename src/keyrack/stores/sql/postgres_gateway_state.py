@@ -1,48 +1,23 @@
-"""The state of a gateway in SQL: in a SQLite file of its own, or in the store's PostgreSQL database."""
+"""The state of a gateway in tables of the store's own database, which its migrations make."""
 
 from __future__ import annotations
 
 from functools import partial
-from pathlib import Path
 
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import postgresql
 
 from keyrack.stores.gateway_state import GatewayState
 from keyrack.stores.sql.breakers import SqlBreakers
-from keyrack.stores.sql.database_file import DatabaseFile, make_file
-from keyrack.stores.sql.gateway_tables import metadata
 from keyrack.stores.sql.keys import translated
 from keyrack.stores.sql.outbox import SqlOutbox
 from keyrack.stores.sql.postgres_connection import Limits
 from keyrack.stores.sql.postgres_database import PostgresDatabase
 from keyrack.stores.sql.sends import SqlSends
 
-BUSY_SECONDS = 2.0
 LIMITS = Limits(answer=3.0, lock=2.0)
 """Requests wait for it while a server fails."""
 GATEWAY_LOCK = int.from_bytes(b"keyrack\x04")
 """Taken by whoever changes this state, so that a row is not read and written by two at once."""
-
-
-def open_sqlite_state(path: Path) -> GatewayState:
-    """The state in the file at this path, which is made if absent. Raises Unavailable."""
-    if not path.exists():
-        make_file(path)
-    file = DatabaseFile(path)
-    # NORMAL: processes that are killed lose nothing, a machine without power the last counts.
-    engine = file.engine(busy_seconds=BUSY_SECONDS, synchronous="NORMAL")
-    reading = translated(partial(file.reading, engine))
-    writing = translated(partial(file.writing, engine))
-    # Alone: of two processes that start at once, one would find a table that was not there.
-    with writing() as connection:
-        metadata.create_all(connection)
-    return GatewayState(
-        SqlSends(reading, writing, sqlite.insert),
-        SqlBreakers(reading, writing, sqlite.insert),
-        SqlOutbox(reading, writing, sqlite.insert),
-        reach="machine",
-        close=engine.dispose,
-    )
 
 
 def open_postgres_state(url: str) -> GatewayState:
