@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import aiohttp
 
 from examples.ai_gateway.house import House
+from examples.ai_gateway.http import TIMEOUT_SECONDS, connector
 
-TIMEOUT_SECONDS = 60.0
 ELSEWHERE = "127.0.0.2"
 """Another address of this machine, for whoever is not where a key belongs."""
 
@@ -36,8 +36,8 @@ class Reply(NamedTuple):
 
 def session(*, elsewhere: bool = False) -> aiohttp.ClientSession:
     """Connections of one program; of one on another machine if it is `elsewhere`."""
-    connector = aiohttp.TCPConnector(local_addr=(ELSEWHERE, 0) if elsewhere else None, limit=0)
-    return aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(TIMEOUT_SECONDS))
+    timeout = aiohttp.ClientTimeout(TIMEOUT_SECONDS)
+    return aiohttp.ClientSession(connector=connector(ELSEWHERE if elsewhere else None), timeout=timeout)
 
 
 async def ask(

@@ -8,6 +8,8 @@ from typing import Any, Self
 import aiohttp
 
 TIMEOUT_SECONDS = 60.0
+IDLE_SECONDS = 2.0
+"""How long a connection is kept for the next call: less than servers keep it, so that it is closed here."""
 
 
 class Answered(Exception):
@@ -18,12 +20,18 @@ class Answered(Exception):
         self.status, self.body = status, body
 
 
+def connector(address: str | None = None) -> aiohttp.TCPConnector:
+    """Connections from this address of this machine, or from any."""
+    local = None if address is None else (address, 0)
+    return aiohttp.TCPConnector(local_addr=local, limit=0, keepalive_timeout=IDLE_SECONDS)
+
+
 class Desk:
     """Calls one server with one credential: `async with Desk(url, {"Authorization": …}) as desk`."""
 
     def __init__(self, url: str, headers: dict[str, str]):
         self._session = aiohttp.ClientSession(
-            url, headers=headers, timeout=aiohttp.ClientTimeout(TIMEOUT_SECONDS)
+            url, headers=headers, connector=connector(), timeout=aiohttp.ClientTimeout(TIMEOUT_SECONDS)
         )
 
     async def __aenter__(self) -> Self:

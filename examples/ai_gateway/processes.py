@@ -31,7 +31,9 @@ def free_port() -> int:
 def provider(port: int, settings: Mapping[str, str], *, log: Path) -> Iterator[str]:
     """The model provider on this port, what it says in that file; gives its URL."""
     command = [sys.executable, "-m", "uvicorn", "examples.ai_gateway.model.app:create", "--factory"]
-    options = ["--host", HOST, "--port", str(port), "--log-level", "warning", "--no-access-log"]
+    # A provider keeps connections for long, so that no request meets one that is being closed.
+    options = ["--timeout-keep-alive", "75", "--log-level", "warning", "--no-access-log"]
+    command += ["--host", HOST, "--port", str(port)]
     with _running([*command, *options], settings, f"http://{HOST}:{port}/openapi.json", log):
         yield f"http://{HOST}:{port}"
 
