@@ -11,6 +11,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from bench import credits as spending
 from bench import floor, gateway, machine, nodes, report, scale, web
 from bench.effort import LONG, SHORT, Effort
 from bench.figures import Section
@@ -39,6 +40,7 @@ def measured(console: Console, effort: Effort) -> Iterator[Section]:
         nodes.TITLE: lambda: nodes.measure(paths[effort.carried], effort),
         web.TITLE: lambda: web.measure(store, effort),
         gateway.TITLE: lambda: gateway.measure(effort),
+        spending.TITLE: lambda: spending.measure(effort),
     }
     for title, measure in measurements.items():
         with console.status(f"{title} …"):

@@ -28,6 +28,8 @@ class Effort:
     """Keys that are not held and asked for."""
     takes: int
     """Units taken of a limit, one by one."""
+    reservations: int
+    """Credits that several processes try to reserve at once, in all places together."""
     carried: int
     """Keys in the stores of each kind that are started from; one of the sizes."""
     streams: int
@@ -48,6 +50,7 @@ SHORT = Effort(
     writers=(1, 4, 16),
     misses=200,
     takes=2000,
+    reservations=100_000,
     carried=10_000,
     streams=500,
     first_bytes=50,
@@ -61,5 +64,6 @@ LONG = replace(
     revocations=200,
     misses=2000,
     takes=20_000,
+    reservations=1_000_000,
     carried=1_000_000,
 )

@@ -15,7 +15,7 @@ from bench.figures import Figure, Section, Spread
 COLUMNS = ("what", "ours", "beside", "ratio, median", "lowest – highest", "target", "met")
 NOT_MEASURED = (
     "PostgreSQL, object stores and Redis; more than one worker; TLS; a network between client and server",
-    "limits and credits, which are taken in a store of counters and cost what that costs",
+    "what limits and credits cost over a network",
     "the write of the journal, once a second, in a thread of its own",
     "other processors than this one, and Python without the global lock",
 )

