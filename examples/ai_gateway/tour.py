@@ -33,11 +33,11 @@ async def play(house: House) -> Played:
     )
 
 
-def run() -> Played:
-    """The tour in a folder that is gone afterwards."""
+def run(*, port: int | None = None) -> Played:
+    """The tour in a folder that is gone afterwards; on this port and the next one, or on free ones."""
     with tempfile.TemporaryDirectory(prefix="ai-gateway-") as made:
         folder = Path(made)
-        with opened(fresh(folder), folder / "log") as house:
+        with opened(fresh(folder), folder / "log", port=port) as house:
             return asyncio.run(play(house))
 
 

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from servers.ports import free_port
+from gateway_ports import two_ports
 
 from examples import run
 from examples.ai_gateway.example import EXAMPLE
@@ -43,7 +43,7 @@ def test_what_is_unset_is_made_once_and_what_to_try_names_no_key(tmp_path: Path)
 
 
 def test_a_new_store_gets_its_callers_whose_keys_are_shown_once(tmp_path: Path) -> None:
-    settings, port = fresh(tmp_path), free_port()
+    settings, port = fresh(tmp_path), two_ports()
     first, second = (_said(settings, port) for _ in range(2))
     assert f"http://127.0.0.1:{port}/api/rest/chat/v1" in first
     assert len(re.findall(r"kr_live_\w{50}", first)) == 3

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from gateway_ports import two_ports
 
 from examples.ai_gateway import tour
 from examples.ai_gateway.calls import ELSEWHERE
@@ -13,7 +14,7 @@ from examples.ai_gateway.tour import Played
 @pytest.fixture(scope="module")
 def played() -> Played:
     """Provider and gateway as processes, on a store of their own."""
-    return tour.run()
+    return tour.run(port=two_ports())
 
 
 def test_callers_are_answered_and_the_provider_sees_its_own_key_alone(played: Played) -> None:
