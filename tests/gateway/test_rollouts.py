@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import pytest
@@ -11,6 +11,7 @@ from gateway.rotation_bed import GROUP, RotationBed, rotating
 
 from keyrack.core.events import EventKind
 from keyrack.core.upstream import Rollout, SendPolicy
+from keyrack.gateway.rollouts import Rollouts
 from keyrack.testing.samples import at_once
 
 DAY = 24 * 3600.0
@@ -197,14 +198,30 @@ def test_whoever_holds_a_version_back_and_dies_is_spoken_for(memory: RotationBed
     assert "alert.new_key_refused" not in memory.told
 
 
-def test_a_rotation_that_is_over_is_left_alone(memory: RotationBed) -> None:
+def test_a_version_is_held_back_once_by_processes_that_saw_it_at_the_same_time(memory: RotationBed) -> None:
+    memory.rotate()
+    refuse(memory)
+    processes = [memory, memory.other()]
+    for one in processes:
+        one.chores.count()
+    seen = memory.upstream
+    for one in processes:
+        Rollouts(one.stores, one.tally, one.monitoring.signals).advance(seen)
+    assert memory.events(CHANGED) == [CHANGED]
+
+
+@pytest.mark.parametrize("begin", [lambda bed: bed.passes(days=1), refuse])
+def test_a_rotation_that_is_over_is_left_alone_and_the_next_one_too(
+    begin: Callable[[RotationBed], None], memory: RotationBed
+) -> None:
+    memory.rotate(plan="gradual")
+    begin(memory)
+    memory.chores.count()
+    seen = memory.upstream
+    rollouts = Rollouts(memory.stores, memory.tally, memory.monitoring.signals)
+    memory.upstreams.promote(GROUP, by=OPERATOR)
+    rollouts.advance(seen)
     memory.rotate(plan="gradual")
     memory.passes(days=1)
-    seen = memory.upstream
-    memory.tally.refresh([seen.id])
-    memory.upstreams.promote(GROUP, by=OPERATOR)
-    memory.chores._rollouts.advance(seen)
-    assert memory.events(CHANGED) == []
-    memory.rotate(plan="gradual")
-    memory.chores._rollouts.advance(seen)
+    rollouts.advance(seen)
     assert memory.events(CHANGED) == []

@@ -154,6 +154,15 @@ def test_what_happened_before_anybody_ever_looked_is_not_told() -> None:
         assert bed.told == {"rotation.started": 1}
 
 
+def test_a_store_that_came_back_from_a_backup_tells_what_happens_next(bed: RotationBed) -> None:
+    bed.stores.gateway.outbox.tell_to(10**6)
+    later = bed.other()
+    later.work()
+    bed.rotate()
+    later.work()
+    assert later.told == {"rotation.started": 1}
+
+
 @pytest.mark.spec("UG-31")
 def test_an_old_key_that_is_used_late_is_an_alert(bed: RotationBed, processes: Processes) -> None:
     bed.rotate()
@@ -215,6 +224,15 @@ def test_an_old_key_that_nobody_uses_is_none(bed: RotationBed, processes: Proces
     for _ in range(3):
         bed.passes(0.3 * DAY)
         assert "alert.old_key_not_falling" not in processes.work()
+
+
+@pytest.mark.spec("UG-31")
+def test_in_the_first_hour_nothing_is_said_of_falling(bed: RotationBed, processes: Processes) -> None:
+    bed.rotate(plan="emergency")
+    use_new(bed)
+    bed.send(1, times=5)
+    bed.passes(0.7 * HOUR)
+    assert "alert.old_key_not_falling" not in processes.work()
 
 
 @pytest.mark.spec("UG-31")

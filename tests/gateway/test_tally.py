@@ -85,6 +85,15 @@ def test_the_hours_of_an_earlier_rotation_are_not_shown_again(bed: RotationBed) 
     assert set(use.versions) == {2, 3}
 
 
+def test_a_send_by_a_clock_that_is_behind_counts_in_the_first_hour(memory: RotationBed) -> None:
+    memory.rotate()
+    started = memory.bed.clock.now
+    memory.passes(-1)
+    memory.send(2)
+    memory.tally.flush()
+    assert [hour.hour_at for hour in memory.tally.use_of(memory.upstream).hours] == [started]
+
+
 @pytest.mark.spec("UG-48")
 def test_what_one_process_sends_another_knows(bed: RotationBed) -> None:
     other = bed.other()
