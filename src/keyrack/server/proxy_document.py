@@ -16,6 +16,13 @@ _QUERY_SCOPE = {
     "A proxy may send X-Keyrack-Scope instead.",
     "schema": SCOPE_SHAPE,
 }
+_PATH = {
+    "name": "path",
+    "in": "path",
+    "required": True,
+    "description": "Path and query of the request, as Envoy will send them.",
+    "schema": {"type": "string", "pattern": "^[A-Za-z0-9_~-][A-Za-z0-9._~-]{0,200}$"},
+}
 _ANY_PROXY = (
     "The decision on the request that the proxy forwards. Any method asks the same. "
     "Answered to loopback and trusted proxies, on the internal listener, and to whoever presents a key "
@@ -44,9 +51,7 @@ def paths() -> dict[str, Any]:
     traefik = _form("For Traefik", "forward_auth_traefik")
     traefik["description"] = f"{_DECISION} Answered on the internal listener alone. {_NEEDS}"
     envoy = _form("For Envoy", "forward_auth_envoy")
-    envoy["parameters"] = [
-        {"name": "path", "in": "path", "required": True, "schema": _TEXT, "description": "Of the request."}
-    ]
+    envoy["parameters"] = [_PATH]
     return {
         "/v1/forward-auth": {"get": _any_proxy()},
         "/v1/forward-auth/nginx": {"get": nginx},
