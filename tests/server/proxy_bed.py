@@ -60,7 +60,8 @@ class ProxyBed(Bed):
         self.upstreams.create(GROUP, by=BY)
         self.apis.create({**API, **api}, by=BY)
         self.verifier.follower.poll()
-        self.proxy = self.text("gateway:authorize", "apis/chat/v1:inject")
+        key, self.proxy = self.mint("gateway:authorize", "apis/chat/v1:inject")
+        self.proxy_id = key.id
         monitoring = Monitoring.of(self.verifier.stores)
         self.plane = DataPlane.of(self.verifier, vault, monitoring, realm="keyrack")
         self.app = self._app(Settings(internal=INTERNAL) if settings is None else settings)

@@ -88,6 +88,13 @@ def test_traefik_is_known_by_its_place_and_never_by_a_header(make: Make) -> None
         assert true(refused) == (401, "missing_credentials")
 
 
+def test_a_key_for_traefik_that_is_no_good_is_trouble_of_ours_and_not_of_the_caller(make: Make) -> None:
+    bed = make()
+    bed.issuer.revoke(bed.proxy_id, by=BY)
+    bed.verifier.follower.poll()
+    assert true(ask(bed, "traefik", bed.text("logs:read"), needs=SCOPE)) == (503, "unavailable")
+
+
 @pytest.mark.spec("UG-50")
 @every_form
 def test_the_key_of_a_proxy_is_no_credential_of_a_caller(make: Make, form: str) -> None:

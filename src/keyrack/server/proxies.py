@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from keyrack.core import http
 from keyrack.core.errors import KeyrackError
 from keyrack.core.http import Headers, Response
-from keyrack.core.model import Allowed, Denied, Network
+from keyrack.core.model import Allowed, Denied, Network, Reason
 from keyrack.gateway.data_plane import DataPlane
 from keyrack.gateway.handover import Handed, Handover
 from keyrack.gateway.reporting import Reports
@@ -98,16 +98,20 @@ class Proxies:
         self, form: Form, scope: Scope, question: Question, request_id: str
     ) -> Allowed | Denied | None:
         """Who asks; None is a Traefik that has no key here."""
-        if form is not TRAEFIK:
-            return await self._keys.admit(question.told.get(forwarded.PROXY_KEY), scope, request_id)
-        # Traefik cannot show a key that none of its clients could send, so its place alone counts.
+        if form is TRAEFIK:
+            return await self._traefik(scope, request_id)
+        return await self._keys.admit(question.told.get(forwarded.PROXY_KEY), scope, request_id)
+
+    async def _traefik(self, scope: Scope, request_id: str) -> Allowed | Denied | None:
+        """Traefik cannot show a key that none of its clients could send, so its place alone counts."""
         if not is_internal(scope):
             return self._keys.refuse(scope, request_id)
-        return (
-            None
-            if self._traefik_key is None
-            else await self._keys.prove(self._traefik_key, scope, request_id)
-        )
+        if self._traefik_key is None:
+            return None
+        proved = await self._keys.prove(self._traefik_key, scope, request_id)
+        # A key that is no good is a fault of this server's settings, and of no caller.
+        bad = isinstance(proved, Denied) and proved.reason is Reason.MISSING
+        return Denied(Reason.UNCONFIGURED) if bad else proved
 
     async def _decide(
         self, question: Question, scope: Scope, headers: Headers, request_id: str
