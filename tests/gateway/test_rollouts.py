@@ -225,3 +225,12 @@ def test_a_rotation_that_is_over_is_left_alone_and_the_next_one_too(
     memory.passes(days=1)
     rollouts.advance(seen)
     assert memory.events(CHANGED) == []
+
+
+def test_a_rotation_that_ran_out_and_was_not_cleaned_up_takes_no_step(memory: RotationBed) -> None:
+    memory.rotate(plan="gradual")
+    memory.passes(days=7)
+    memory.chores.count()
+    memory.chores.move_on()
+    assert rollout(memory).percent == 1
+    assert memory.events(CHANGED) == []
