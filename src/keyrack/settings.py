@@ -26,7 +26,7 @@ from keyrack.stores.urls import DEFAULT_URL
 from keyrack.verifier import DEFAULT_POLL
 
 PREFIX = "KEYRACK_"
-DEFAULT_UPSTREAM_TIMEOUT = 60.0
+DEFAULT_UPSTREAM_TIMEOUT: float = 60
 MAX_WORKERS = 256
 MAX_REPLICA_KEYS = 1_000_000_000
 _SWITCH = {"on": True, "true": True, "1": True, "off": False, "false": False, "0": False}
