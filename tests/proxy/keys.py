@@ -49,6 +49,16 @@ class Prepared:
         """The desk of an operator, who has the master key too."""
         return Upstreams(stores, VAULT)
 
+    def credits_of(self, owner: str) -> int:
+        """What an owner has left in the group of the API."""
+        stores = self.opened()
+        assert stores.balances is not None
+        upstream = self.upstreams(stores).get("chat", by=BY)
+        balance = stores.balances.get(Account("default", owner, "chat"), upstream.tiers, stores.clock())
+        stores.close()
+        assert balance is not None
+        return balance.available
+
     def mint(self, issuer: Issuer, name: str, *scopes: str, **wish: Any) -> str:
         """A new key, kept under this name; its id."""
         minted = issuer.mint(Wish(name=name, scopes=scopes, **wish), by=BY)

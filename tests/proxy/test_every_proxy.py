@@ -98,6 +98,21 @@ def test_the_client_is_told_nothing_that_is_for_the_application(street: Street) 
         assert not [name for name, _ in answer.headers if name.startswith(("x-keyrack", "x-api-key"))]
 
 
+@pytest.mark.spec("UG-53")
+@pytest.mark.parametrize("kind", ["application/json", "application/soap+xml", "application/grpc"])
+def test_a_body_of_any_kind_is_injected_into_once_and_charged_once(street: Street, kind: str) -> None:
+    before = street.keys.credits_of("ann")
+    body, headers = b'{"query":"{me}"}', [("Content-Type", kind), ("TE", "trailers")]
+    assert street.chat("good", "POST", headers=headers, body=body).status == 200
+    assert street.app.last.values("X-Api-Key") == [street.keys.upstream_key]
+    assert street.app.last.values("Content-Type") == [kind]
+    assert street.keys.credits_of("ann") == before - 1
+    # Envoy tells a gRPC client of a refusal in gRPC's own way, so its status says nothing here.
+    street.chat("admin", "POST", headers=headers, body=body)
+    assert len(street.app.seen) == 1
+    assert street.keys.credits_of("ann") == before - 1
+
+
 # What clients send in the name of others
 
 
