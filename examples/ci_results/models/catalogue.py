@@ -66,11 +66,14 @@ def add_sample(
 
 
 def add_test(connection: Connection, test: NewTest) -> int:
-    """The id of the test of this sample and command, which is made if there is none."""
+    """The id of the test of this sample and command, which is made if there is none, and is as described
+    from now on. Its sample is held, so that nobody makes the same test at the same moment."""
     described = test._asdict()
     del described["categories"]
     named = {name: described.pop(name) for name in ("sample_id", "command")}
+    connection.execute(select(sample.c.id).where(sample.c.id == test.sample_id).with_for_update())
     test_id = _found_or_made(connection, regression_test, named, described)
+    connection.execute(update(regression_test).where(regression_test.c.id == test_id).values(described))
     for name in test.categories:
         category_id = _found_or_made(connection, category, {"name": name})
         row = {"regression_test_id": test_id, "category_id": category_id}
@@ -79,10 +82,21 @@ def add_test(connection: Connection, test: NewTest) -> int:
 
 
 def add_output(connection: Connection, test_id: int, output: NewOutput) -> int:
-    """The id of the output of this test and file name, which is made if there is none."""
+    """The id of the output of this test and file name, which is made if there is none, and is as described
+    from now on."""
     described = output._asdict()
     named = {"regression_test_id": test_id, "filename": described.pop("filename")}
-    return _found_or_made(connection, regression_test_output, named, described)
+    output_id = _found_or_made(connection, regression_test_output, named, described)
+    table = regression_test_output
+    connection.execute(update(table).where(table.c.id == output_id).values(described))
+    return output_id
+
+
+def ignore_others(connection: Connection, test_id: int, output_ids: Sequence[int]) -> None:
+    """Let the outputs of a test that are not among these decide nothing from now on."""
+    table = regression_test_output
+    others = (table.c.regression_test_id == test_id) & table.c.id.not_in(output_ids)
+    connection.execute(update(table).where(others).values(ignored=True))
 
 
 def sample_of(connection: Connection, test_id: int) -> int | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple, TypeVar
@@ -163,8 +163,9 @@ def add(
     pr_number: int | None,
     created_by: int | None,
     created_at: datetime,
+    lease_ends_at: datetime | None = None,
 ) -> int:
-    """Write a run that waits in the queue; returns its id."""
+    """Write a run that waits in the queue; returns its id. No worker is given one whose lease has an end."""
     row = {
         "platform": platform,
         "test_type": test_type,
@@ -175,6 +176,7 @@ def add(
         "created_by": created_by,
         "created_at": created_at,
         "status": RunStatus.QUEUED,
+        "lease_ends_at": lease_ends_at,
     }
     made: int = connection.execute(insert(run).returning(run.c.id), row).scalar_one()
     return made
@@ -298,6 +300,6 @@ def counts(connection: Connection, run_id: int) -> dict[SampleStatus, int]:
     return {row[0]: row[1] for row in connection.execute(found)}
 
 
-def ids(connection: Connection) -> Iterable[int]:
+def ids(connection: Connection) -> Sequence[int]:
     """Every run."""
     return connection.execute(select(run.c.id).order_by(run.c.id)).scalars().all()

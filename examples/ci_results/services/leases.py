@@ -43,13 +43,20 @@ class Leases:
     def claim(self, platform: Platform) -> Lease | None:
         """The oldest queued run of a platform with a new key, or None. Two workers never get one run."""
         while (run_id := self._next(platform)) is not None:
-            ends_at = self._clock() + self._life
-            key, text = self._minted(run_id, ends_at)
-            run = self._taken(run_id, key, ends_at)
-            if run is not None:
-                return Lease(run, text, ends_at)
-            self._issuer.revoke(key.id, by=WORKERS, reason="another worker was first")
+            lease = self.claim_run(run_id)
+            if lease is not None:
+                return lease
         return None
+
+    def claim_run(self, run_id: int) -> Lease | None:
+        """One run with a new key; None when somebody else reports on it, or it ended."""
+        ends_at = self._clock() + self._life
+        key, text = self._minted(run_id, ends_at)
+        run = self._taken(run_id, key, ends_at)
+        if run is None:
+            self._issuer.revoke(key.id, by=WORKERS, reason="another worker was first")
+            return None
+        return Lease(run, text, ends_at)
 
     def end(self, run: Run) -> None:
         """Revoke the key of a run that has ended."""
@@ -87,7 +94,7 @@ class Leases:
         try:
             with self._database.write() as connection:
                 run = runs.hold(connection, run_id)
-                if run is None or run.is_terminal or run.lease_ends_at is not None:
+                if run is None or run.is_terminal or run.run_key_id is not None:
                     return None
                 runs.write_lease(connection, run_id, key_id=key.id, ends_at=ends_at)
         except BaseException:

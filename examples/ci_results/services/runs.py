@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import NamedTuple
 
 from examples.ci_results.clock import Clock
 from examples.ci_results.enumerations import STAFF, Origin, Platform, SampleStatus, Stage, TestType
 from examples.ci_results.models import artifacts, audit, errors, results, runs
 from examples.ci_results.models.accounts import Account
-from examples.ci_results.models.database import Connection, Database
+from examples.ci_results.models.database import Connection, Database, Taken
 from examples.ci_results.models.results import ExpectedTest
 from examples.ci_results.models.runs import Progress, Run, RunFilter
 from examples.ci_results.problems import Forbidden, NotFound, Unprocessable
@@ -33,6 +34,8 @@ class NewRun:
     branch: str = "master"
     pull_request: int | None = None
     test_ids: Sequence[int] | None = None
+    is_reserved: bool = False
+    """Whether whoever asks for it reports on it as well, so that no worker is given it."""
 
 
 class Summary(NamedTuple):
@@ -61,6 +64,7 @@ class Runs:
         self._leases = leases
         self._directory = directory
         self._settings = settings
+        self._lease = timedelta(hours=settings.run_lease_hours)
         self._clock = clock
 
     def create(self, wish: NewRun, by: Account | None) -> Run:
@@ -71,22 +75,10 @@ class Runs:
         if by is not None:
             self._require_ownership(wish.repository, by)
             self._require_known(wish)
-        with self._database.write() as connection:
-            test_ids = _expected(connection, wish.test_ids)
-            run_id = runs.add(
-                connection,
-                platform=wish.platform,
-                test_type=TestType.COMMIT if wish.pull_request is None else TestType.PR,
-                repository_name=wish.repository,
-                branch=wish.branch,
-                commit_sha=wish.commit_sha.lower(),
-                pr_number=wish.pull_request,
-                created_by=None if by is None else by.id,
-                created_at=self._clock(),
-            )
-            results.freeze(connection, run_id, test_ids)
-            artifacts.freeze_expected(connection, run_id)
-            return _existing(connection, run_id)
+        try:
+            return self._created(wish, by)
+        except Taken:  # somebody else named this repository for the first time at the same moment
+            return self._created(wish, by)
 
     def find(self, wanted: RunFilter, *, sort: str, limit: int, offset: int) -> tuple[Sequence[Run], int]:
         """A page of runs, and how many there are in all."""
@@ -132,9 +124,34 @@ class Runs:
         return Canceled(run_id, accepted=run is not None)
 
     def recompute(self) -> int:
-        """Write every stored status anew; returns how many runs there are."""
+        """Write every stored status anew, a run at a time; returns how many runs there are."""
+        with self._database.read() as connection:
+            run_ids = runs.ids(connection)
+        for run_id in run_ids:
+            with self._database.write() as connection:
+                runs.hold(connection, run_id)
+                statuses.recompute(connection, run_id)
+        return len(run_ids)
+
+    def _created(self, wish: NewRun, by: Account | None) -> Run:
+        now = self._clock()
         with self._database.write() as connection:
-            return sum(1 for run_id in runs.ids(connection) if statuses.recompute(connection, run_id))
+            test_ids = _expected(connection, wish.test_ids)
+            run_id = runs.add(
+                connection,
+                platform=wish.platform,
+                test_type=TestType.COMMIT if wish.pull_request is None else TestType.PR,
+                repository_name=wish.repository,
+                branch=wish.branch,
+                commit_sha=wish.commit_sha.lower(),
+                pr_number=wish.pull_request,
+                created_by=None if by is None else by.id,
+                created_at=now,
+                lease_ends_at=now + self._lease if wish.is_reserved else None,
+            )
+            results.freeze(connection, run_id, test_ids)
+            artifacts.freeze_expected(connection, run_id)
+            return _existing(connection, run_id)
 
     def _canceled(self, run_id: int, by: Account, reason: str | None) -> Run | None:
         """The run that was ended; None for one that had ended before."""
