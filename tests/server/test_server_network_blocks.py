@@ -19,8 +19,9 @@ NETWORK = "203.0.113.0/24"
 INSIDE, OUTSIDE = "203.0.113.9", "198.51.100.1"
 
 
-def blocked(house: House, cidr: str = NETWORK, **more: Any) -> dict[str, Any]:
-    answer = house.root("POST", PATH, {"cidr": cidr, **more})
+def blocked(house: House, cidr: str = NETWORK, *, tenant: str | None = None, **more: Any) -> dict[str, Any]:
+    of = {"tenant": tenant} if tenant else {}
+    answer = house.root("POST", PATH, {"cidr": cidr, **more}, params=of)
     assert answer.status_code == 201, answer.text
     made: dict[str, Any] = answer.json()
     return made
@@ -99,7 +100,7 @@ def test_holders_of_blocks_manage_reach_their_own_tenant_alone(house: House) -> 
     own = guard("POST", PATH, {"cidr": NETWORK}).json()
     assert [one["id"] for one in guard("GET", PATH).json()["data"]] == [own["id"]]
     for answer in (
-        guard("POST", PATH, {"cidr": NETWORK, "tenant": "acme"}),
+        guard("POST", PATH, {"cidr": NETWORK}, params={"tenant": "acme"}),
         guard("GET", PATH, params={"tenant": "acme"}),
         guard("DELETE", f"{PATH}/{theirs['id']}", params={"tenant": "acme"}),
     ):
@@ -122,7 +123,10 @@ def test_nobody_else_blocks_or_looks(house: House, method: str, path: str) -> No
 
 def test_a_tenant_that_there_is_not_has_no_blocks(house: House) -> None:
     assert problem(house.root("GET", PATH, params={"tenant": "nobody"})) == (404, "not_found")
-    assert problem(house.root("POST", PATH, {"cidr": NETWORK, "tenant": "nobody"})) == (404, "not_found")
+    assert problem(house.root("POST", PATH, {"cidr": NETWORK}, params={"tenant": "nobody"})) == (
+        404,
+        "not_found",
+    )
 
 
 def test_each_change_leaves_its_event(house: House) -> None:

@@ -34,8 +34,8 @@ class NetworkBlocks:
         from keyrack.client.calls import Call
 
         until = write_time(expires_at) if isinstance(expires_at, datetime) else expires_at
-        body = {"cidr": cidr, "reason": reason, "expires_at": until, "tenant": tenant}
-        return read_block(self._calls(Call("POST", PATH, body)))
+        body = {"cidr": cidr, "reason": reason, "expires_at": until}
+        return read_block(self._calls(Call("POST", PATH, body, query={"tenant": tenant})))
 
     def all(self, *, tenant: str | None = None) -> tuple[Block, ...]:
         """The blocks that stand, in the order in which they were made."""

@@ -187,11 +187,10 @@ class BlockBody(Body):
     cidr: Network
     reason: Reason | None = None
     expires_at: Time | None = None
-    tenant: Annotated[Name, Field(description="Whose keys; the caller's tenant if left out.")] | None = None
 
 
 class BlocksQuery(BaseModel):
-    """Whose blocks."""
+    """Whose blocks: those of the caller's tenant, or with `tenants:manage` of this one."""
 
     model_config = ConfigDict(extra="forbid")
 
