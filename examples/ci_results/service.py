@@ -10,12 +10,17 @@ from examples.ci_results.clock import Clock, utc_now
 from examples.ci_results.models.database import Database
 from examples.ci_results.services.accounts import Accounts
 from examples.ci_results.services.artifacts import Artifacts
+from examples.ci_results.services.baselines import Baselines
+from examples.ci_results.services.comparing import Comparer
+from examples.ci_results.services.diffs import Diffs
 from examples.ci_results.services.directory import open_directory
+from examples.ci_results.services.errors import Errors
 from examples.ci_results.services.files import open_files
 from examples.ci_results.services.health import HealthChecks
 from examples.ci_results.services.leases import PREFIX as RUN_PREFIX
 from examples.ci_results.services.leases import Leases
 from examples.ci_results.services.logs import Logs
+from examples.ci_results.services.outputs import Outputs
 from examples.ci_results.services.passwords import Passwords
 from examples.ci_results.services.queue import Queue
 from examples.ci_results.services.runs import Runs
@@ -27,6 +32,8 @@ from examples.ci_results.settings import Settings
 from keyrack import ConfigurationError, KeyrackError, Policy, Verifier
 
 POLICY = Policy(prefixes=(PREFIX, RUN_PREFIX))
+MAX_COUNTED = 10_000
+"""Limits that are counted at once (CI-95)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +51,10 @@ class Service:
     samples: Samples
     storage: Storage
     reports: Reports
+    outputs: Outputs
+    diffs: Diffs
+    baselines: Baselines
+    errors: Errors
     artifacts: Artifacts
     logs: Logs
     queue: Queue
@@ -80,6 +91,10 @@ class Service:
                 samples=Samples(database),
                 storage=storage,
                 reports=Reports(database, storage, leases, clock),
+                outputs=Outputs(database, storage),
+                diffs=Diffs(database, storage, Comparer()),
+                baselines=Baselines(database, clock),
+                errors=Errors(database),
                 artifacts=Artifacts(database, storage, download_minutes=settings.download_minutes),
                 logs=Logs(database, storage),
                 queue=Queue(database),
@@ -116,6 +131,7 @@ def open_verifier(settings: Settings, clock: Clock, *, create: bool = False) -> 
             peppers=settings.peppers,
             policy=POLICY,
             counters=_counters(settings.key_store),
+            counters_max_entries=MAX_COUNTED,
             create=create,
             clock=lambda: clock().timestamp(),
         )

@@ -93,6 +93,7 @@ class Verifier:
         static: StaticKeys | None = None,
         key: str | None = None,
         counters: str | None = None,
+        counters_max_entries: int | None = None,
         credits: str | None = None,  # noqa: A002  # named like its setting
         create: bool = False,
         max_stale: float | None = None,
@@ -105,7 +106,8 @@ class Verifier:
 
         `static` is a service's own table of callers: with `env:` its keys are all there are, with any
         other URL they are imported once. `create` makes a missing store. With `replica_max_keys` it holds
-        at most so many keys in memory, and reads others when they are presented. Raises ConfigurationError,
+        at most so many keys in memory, and reads others when they are presented. `counters_max_entries`
+        bounds how many limits are counted at once (docs/reference/limits.md). Raises ConfigurationError,
         Unavailable or Tampered.
 
         `https://…` names a Keyrack server, which is asked with `key`, or with KEYRACK_KEY; it has the
@@ -117,7 +119,13 @@ class Verifier:
             return cast("Verifier", remote)
         policy = policy or Policy()
         stores = open_stores(
-            url, peppers=peppers, counters=counters, credits=credits, create=create, clock=clock
+            url,
+            peppers=peppers,
+            counters=counters,
+            counters_max_entries=counters_max_entries,
+            credits=credits,
+            create=create,
+            clock=clock,
         )
         with ExitStack() as undone:
             undone.callback(stores.close)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -351,6 +352,15 @@ def test_a_url_says_where_is_counted(tmp_path: Path, monkeypatch: pytest.MonkeyP
     finally:
         relative.close()
         absolute.close()
+
+
+@pytest.mark.parametrize("url", ["memory:", "sqlite:///limits.db"])
+def test_a_bound_is_given_where_counters_are_opened(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with closing(open_counters(url, max_entries=10)) as counters:
+        assert sum(counters.take([spend(f"address/{number}")], NOW).ok for number in range(30)) == 19
 
 
 @pytest.mark.parametrize(

@@ -225,6 +225,18 @@ def test_a_full_window_has_the_answers_that_it_has_in_memory(counters: PostgresC
         assert counters.take(spends, now) == reference.take(spends, now)
 
 
+@pytest.mark.spec("CI-95")
+def test_a_full_table_counts_the_unknown_together_where_a_bound_was_given(postgresql_url: str) -> None:
+    limit = Limit("few", 10, 60)
+    with closing(PostgresCounters(postgresql_url, PATIENT, max_entries=20)) as counters:
+        for number in range(19):
+            assert counters.take([Spend(f"known/{number}", limit, 1)], NOW).ok
+        passed = [counters.take([Spend(f"unknown/{number}", limit, 1)], NOW).ok for number in range(15)]
+        assert passed == [True] * 10 + [False] * 5
+        assert counters.entries() == 20
+        assert counters.take([Spend("known/0", limit, 1)], NOW).rates[0].remaining == 8
+
+
 def test_a_url_is_opened_without_asking_the_server_and_refused_without_showing_it() -> None:
     for scheme in ("postgresql", "postgres"):
         assert isinstance(open_counters(f"{scheme}://127.0.0.1:1/d"), PostgresCounters)

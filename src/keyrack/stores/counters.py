@@ -52,25 +52,26 @@ class Counters(Protocol):
         """Let go of files and connections; a later call opens them anew."""
 
 
-def open_counters(url: str) -> Counters:
+def open_counters(url: str, *, max_entries: int | None = None) -> Counters:
     """The Counters that a KEYRACK_COUNTERS url names.
 
     `memory:`, `sqlite:///path` (made if absent; as with stores, `sqlite:///a.db` is relative and
     `sqlite:////a.db` absolute), `redis://`, `rediss://` or `postgresql://` (first connected to when it is
-    asked). Raises ConfigurationError for any other url, and Unavailable when the file cannot be used.
+    asked). At most `max_entries` buckets are kept at once; Redis, which expires them itself, is not told.
+    Raises ConfigurationError for any other url, and Unavailable when the file cannot be used.
     """
     if url == "memory:":
-        return MemoryCounters()
+        return MemoryCounters(max_entries or MAX_ENTRIES)
     scheme, _, rest = url.partition("://")
     if scheme == "sqlite" and rest.startswith("/") and rest != "/":
         # Imported here, so that counting in memory loads no database.
         from keyrack.stores.counters_sqlite import SqliteCounters
 
-        return SqliteCounters(rest[1:])
+        return SqliteCounters(rest[1:], max_entries or MAX_ENTRIES)
     if scheme in ("redis", "rediss") and rest:
         return _open_redis(url)
     if scheme in ("postgresql", "postgres") and rest:
-        return _open_postgres(url)
+        return _open_postgres(url, max_entries)
     raise ConfigurationError(
         SETTING,
         "is none of memory:, sqlite:///path, redis://host, rediss://host and postgresql://host/database.",
@@ -85,12 +86,12 @@ def _open_redis(url: str) -> Counters:
     return RedisCounters(url)
 
 
-def _open_postgres(url: str) -> Counters:
+def _open_postgres(url: str, max_entries: int | None) -> Counters:
     try:
         from keyrack.stores.counters_postgres import PostgresCounters
     except ModuleNotFoundError:
         raise ConfigurationError(SETTING, "needs `pip install keyrack[postgres]`.") from None
-    return PostgresCounters(url)
+    return PostgresCounters(url, max_entries=max_entries)
 
 
 class MemoryCounters:

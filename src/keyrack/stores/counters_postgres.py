@@ -65,6 +65,7 @@ _LOCK = select(func.pg_advisory_xact_lock(func.unnest(bindparam("locks", type_=A
 _READ = select(windows.c.bucket, windows.c.state).where(
     windows.c.bucket == func.any(bindparam("buckets", type_=ARRAY(String)))
 )
+_COUNT = select(func.count()).select_from(windows)
 _NEW = postgresql.insert(windows)
 _KEEP = _NEW.on_conflict_do_update(
     index_elements=[windows.c.bucket],
@@ -93,16 +94,18 @@ class PostgresCounters:
     """Counters in the database of this url. Nothing is connected before the first call, which makes the
     tables where they are absent.
 
-    Rows that nobody counts by are dropped, so their number is that of the limits in use. A call whose
-    answer was lost may have been counted; what it took leaves with its window.
+    Rows that nobody counts by are dropped, so their number is that of the limits in use; with `max_entries`
+    it is bounded, but for rows that are made at the same moment. A call whose answer was lost may have
+    been counted; what it took leaves with its window.
     """
 
     blocks = True
     reach: Reach = "everywhere"
 
-    def __init__(self, url: str, limits: Limits = LIMITS):
+    def __init__(self, url: str, limits: Limits = LIMITS, *, max_entries: int | None = None):
         require_readable(url, "KEYRACK_COUNTERS")
         self._database = PostgresDatabase(url, limits, ping=False)
+        self._max_entries = max_entries
         self._has_tables = False
         self._calls = 0
         self._rests_until = 0.0
@@ -125,8 +128,7 @@ class PostgresCounters:
 
     def entries(self) -> int:
         """How many buckets are kept, stale ones included."""
-        counted = select(func.count()).select_from(windows)
-        return self._answered(lambda connection: int(connection.execute(counted).scalar_one()))
+        return self._answered(lambda connection: int(connection.execute(_COUNT).scalar_one()))
 
     def close(self) -> None:
         self._database.close()
@@ -137,7 +139,7 @@ class PostgresCounters:
             self._answered(lambda connection: _prune(connection, at))
         # In one order for all, so that no two calls wait for each other.
         buckets = sorted({spend.bucket for spend in spends})
-        return self._answered(lambda connection: work(Rows(connection, buckets)))
+        return self._answered(lambda connection: work(Rows(connection, buckets, self._max_entries)))
 
     def _answered(self, work: Callable[[Connection], _T]) -> _T:
         """What work returns, in one transaction; the one place where the driver's errors are translated."""
@@ -172,29 +174,37 @@ class PostgresCounters:
 class Rows:
     """The windows of these buckets, theirs alone until the transaction ends. A charging.Table."""
 
-    max_entries = MAX_ENTRIES
-
-    def __init__(self, connection: Connection, buckets: Sequence[str]):
+    def __init__(self, connection: Connection, buckets: Sequence[str], max_entries: int | None):
+        self.max_entries = max_entries or MAX_ENTRIES
+        self._is_bounded = max_entries is not None
         self._connection = connection
+        self._held: set[str] = set()
         self._states: dict[str, bytes] = {}
         if buckets:
-            # Before what is read, since a statement sees what was committed when it began.
-            connection.execute(_LOCK, {"locks": [_lock(bucket) for bucket in buckets]})
-            rows = connection.execute(_READ, {"buckets": list(buckets)})
-            self._states = {row.bucket: row.state for row in rows}
+            self._hold(buckets)
 
     def get(self, bucket: str) -> Window | None:
+        if bucket not in self._held:  # an overflow bucket, which nobody asks for by name
+            self._hold([bucket])
         state = self._states.get(bucket)
         return None if state is None else _load(state)
 
     def entries(self) -> int:
-        # Room is the disk's, which counting them would not add to.
-        return 0
+        if not self._is_bounded:  # room is the disk's, which counting them would not add to
+            return 0
+        return int(self._connection.execute(_COUNT).scalar_one())
 
     def keep(self, placed: Sequence[Placed]) -> None:
         rows = {one.spend.bucket: _row(one) for one in placed if self._is_kept(one)}
         if rows:
             self._connection.execute(_KEEP, list(rows.values()))
+
+    def _hold(self, buckets: Sequence[str]) -> None:
+        # Locked before they are read, since a statement sees what was committed when it began.
+        self._connection.execute(_LOCK, {"locks": [_lock(bucket) for bucket in buckets]})
+        rows = self._connection.execute(_READ, {"buckets": list(buckets)})
+        self._states.update({row.bucket: row.state for row in rows})
+        self._held.update(buckets)
 
     def _is_kept(self, one: Placed) -> bool:
         return one.spend.bucket in self._states or not one.window.is_empty

@@ -33,12 +33,14 @@ def open_stores(
     peppers: Peppers | str | None = None,
     counters: str | None = None,
     credits: str | None = None,  # noqa: A002  # named like its setting
+    counters_max_entries: int | None = None,
     create: bool = False,
     clock: Clock = time.time,
 ) -> Stores:
     """Open what a KEYRACK_STORE url names: `env:`, `env:NAME`, `memory:`, `sqlite:///path`,
     `postgresql://host/database`, `file:///dir`, or a bucket by `s3://`, `gs://` or `az://`.
 
+    `counters_max_entries` bounds how many limits are counted at once; unknown ones beyond it share one.
     `credits` is a `redis://` url where balances are not to be kept with the keys, or cannot be. `create`
     makes a missing file or directory, or the tables in a database. Without peppers only
     `memory:` opens, under a random one. Raises ConfigurationError, which names the setting, and
@@ -50,7 +52,7 @@ def open_stores(
         keys, journal = _keys_and_journal(url, given, create=create)
         undone.callback(keys.close)
         undone.callback(journal.close)
-        counted = _counters(counters or default_counters(url, workers=1))
+        counted = _counters(counters or default_counters(url, workers=1), counters_max_entries)
         undone.callback(counted.close)
         gateway = _gateway(url)
         undone.callback(gateway.close)
@@ -126,9 +128,9 @@ def _peppers(url: str, peppers: Peppers | str | None) -> Peppers:
     return Peppers.parse(peppers)
 
 
-def _counters(url: str) -> Counters:
+def _counters(url: str, max_entries: int | None) -> Counters:
     try:
-        return open_counters(url)
+        return open_counters(url, max_entries=max_entries)
     except Unavailable as error:
         raise ConfigurationError(COUNTERS, f"cannot be opened: {error.detail}") from None
 
