@@ -7,10 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from keyrack.core import scopes
-from keyrack.core.errors import ValidationFailed
+from keyrack.core.errors import ConfigurationError, ValidationFailed
 from keyrack.core.fields import refuse
 from keyrack.core.upstream import Api, Endpoint
 from keyrack.gateway import origins, upstream_fields
+from keyrack.gateway.endpoints import Endpoints
 from keyrack.guards import templates
 from keyrack.wishes import Reader
 
@@ -99,6 +100,10 @@ def _endpoints(value: object) -> tuple[Endpoint, ...]:
     shapes = {(one.method, templates.parse(one.uri)) for one in read}
     if len(shapes) != len(read):
         raise refuse("endpoints", "Each method and path stands once.")
+    try:
+        Endpoints(read)
+    except ConfigurationError as error:  # readers of a path could take it for either of two
+        raise refuse("endpoints", error.detail) from None
     return read
 
 

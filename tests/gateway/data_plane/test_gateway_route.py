@@ -14,6 +14,7 @@ from gateway_bed import ANY, KEYS, SCOPE, Answered, Serve, Served, path_of
 from raw_upstream import replying
 
 from keyrack import Access, Wish
+from keyrack.core.errors import ValidationFailed
 from keyrack.core.upstream import Endpoint
 from keyrack.gateway.refusals import GATEWAY_CODES, Refused
 
@@ -383,3 +384,14 @@ def test_behind_trusted_proxies_the_client_is_read_from_right_to_left(
     key = gateway.bed.key(networks=["203.0.113.0/24"])
     answer = gateway("GET", path_of(api), key=key, X_Forwarded_For=forwarded)
     assert (None if answer.status == 200 else problem(answer)[1]) == code
+
+
+@pytest.mark.spec("UG-42")
+def test_endpoints_that_readers_could_mix_up_are_refused_when_they_are_written(gateway: Served) -> None:
+    crossing = [
+        {"method": "GET", "uri": "/{kind}/new", "scope": SCOPE},
+        {"method": "GET", "uri": "/chat/{id}", "scope": "chat:admin"},
+    ]
+    for endpoints in (crossing, [{**ENDPOINT, "uri": "/Chat", "cost": 0}, ENDPOINT]):
+        with pytest.raises(ValidationFailed):
+            gateway.bed.api(gateway.bed.upstream(), endpoints=endpoints)
