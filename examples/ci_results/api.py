@@ -7,11 +7,11 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
-from examples.ci_results.middleware import errors
+from examples.ci_results.middleware.errors import install
 from examples.ci_results.operations import BY_NAME
-from examples.ci_results.routes import auth, downloads, logs, runs, samples, system, worker
+from examples.ci_results.routes import auth, downloads, errors, logs, results, runs, samples, system, worker
 
-MODULES = (auth, runs, samples, logs, system, downloads, worker)
+MODULES = (auth, runs, samples, results, errors, logs, system, downloads, worker)
 HANDLERS = {handler.__name__: handler for module in MODULES for handler in module.HANDLERS}
 
 
@@ -36,7 +36,7 @@ def create_api() -> FastAPI:
             operation_id=name,
             status_code=operation.success,
         )
-    errors.install(api)
+    install(api)
     return api
 
 

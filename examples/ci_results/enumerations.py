@@ -100,3 +100,39 @@ class Verdict(StrEnum):
     MATCH = "match"
     VARIANT = "variant"
     DIFFERENT = "different"
+
+
+class Severity(StrEnum):
+    """How bad an error is. Only what the service ever says is listed (CI-12)."""
+
+    WARNING = "warning"
+    ERROR = "error"
+    CRITICAL = "critical"
+
+
+class ErrorType(StrEnum):
+    """What is wrong with a test of a run (CI-67)."""
+
+    EXIT_CODE = "exit_code_mismatch"
+    MISSING = "missing_output"
+    DIFFERENT = "diff_mismatch"
+
+
+class InfrastructureType(StrEnum):
+    """What of the machinery failed (CI-68)."""
+
+    VM_PROVISIONING = "vm_provisioning"
+    CHECKOUT = "checkout"
+    MERGE = "merge"
+    BUILD = "build"
+    WORKER = "worker"
+    STORAGE = "storage"
+
+
+class ErrorGroup(StrEnum):
+    """By what errors are counted."""
+
+    TYPE = "type"
+    SEVERITY = "severity"
+    SAMPLE_ID = "sample_id"
+    REGRESSION_ID = "regression_id"

@@ -21,7 +21,8 @@ def _whole(value: Any) -> Any:
     return value
 
 
-def _digits(value: Any) -> Any:
+def digits(value: Any) -> Any:
+    """Only plain digits, where 0 is a number as well."""
     if isinstance(value, str) and not (value.isascii() and value.isdigit()):
         raise ValueError("Give a whole number, in plain digits.")
     return value
@@ -53,8 +54,8 @@ class Given(BaseModel):
 class OffsetQuery(Taken):
     """Which part of a list is asked for."""
 
-    limit: Annotated[int, BeforeValidator(_digits), Field(ge=1, le=100)] = 50
-    offset: Annotated[int, BeforeValidator(_digits), Field(ge=0, le=MAX_ID)] = 0
+    limit: Annotated[int, BeforeValidator(digits), Field(ge=1, le=100)] = 50
+    offset: Annotated[int, BeforeValidator(digits), Field(ge=0, le=MAX_ID)] = 0
 
 
 class Pagination(Given):
@@ -69,8 +70,8 @@ class Pagination(Given):
 class CursorQuery(Taken):
     """From which line of a file on."""
 
-    limit: Annotated[int, BeforeValidator(_digits), Field(ge=1, le=100)] = 100
-    cursor: Annotated[int, BeforeValidator(_digits), Field(ge=0, le=10_000_000)] = 0
+    limit: Annotated[int, BeforeValidator(digits), Field(ge=1, le=100)] = 100
+    cursor: Annotated[int, BeforeValidator(digits), Field(ge=0, le=10_000_000)] = 0
 
 
 class CursorPagination(Given):
