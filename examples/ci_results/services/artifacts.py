@@ -66,8 +66,10 @@ class Artifacts:
         place = None if row is None else self._storage.place_of(row.path)
         if row is None or place is None:
             raise NotFound("There is no such file.")
+        size = place.size(row.path)
+        if size is None:  # it went away at this moment
+            raise NotFound("There is no such file.")
         signed_url = place.sign(row.path, self._minutes)
-        size = place.size(row.path) or 0
         if signed_url is not None:
             return Download(row.filename, size, signed_url=signed_url)
         return Download(row.filename, size, content=place.read(row.path))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
@@ -59,39 +60,44 @@ class LocalFiles:
 
     def put(self, path: str, source: Path) -> None:
         target = self._root / path
+        self._require_inside(target.parent)  # before a folder is made where a link leads
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            self._require_inside(target.parent)
             _copy(source, target)
         except OSError as error:
             raise Unavailable("The file storage cannot be written.") from error
 
     def read(self, path: str, *, start: int = 0, length: int | None = None) -> Iterator[bytes]:
-        found = self._found(path)
-        if found is None:
+        size = self.size(path)
+        if size is None:
             return
-        left = found.stat().st_size - start if length is None else length
-        with found.open("rb") as file:
+        left = size - start if length is None else length
+        try:
+            file = (self._root / path).open("rb")
+        except OSError as error:
+            raise Unavailable("The file storage cannot be read.") from error
+        with file:
             file.seek(start)
             while left > 0 and (chunk := file.read(min(CHUNK, left))):
                 left -= len(chunk)
                 yield chunk
 
     def size(self, path: str) -> int | None:
-        found = self._found(path)
-        return None if found is None else found.stat().st_size
+        target = self._root / path
+        try:
+            found = target.lstat()
+            is_there = stat.S_ISREG(found.st_mode) and self._is_inside(target)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            raise Unavailable("The file storage cannot be read.") from error
+        return found.st_size if is_there else None
 
     def sign(self, path: str, minutes: float) -> str | None:
         return None
 
     def answers(self) -> bool:
-        return self._root.is_dir()
-
-    def _found(self, path: str) -> Path | None:
-        target = self._root / path
-        if target.is_symlink() or not target.is_file():
-            return None
-        return target if self._is_inside(target) else None
+        return self._root.is_dir() and os.access(self._root, os.R_OK | os.W_OK | os.X_OK)
 
     def _is_inside(self, target: Path) -> bool:
         return target.resolve().is_relative_to(self._root.resolve())
@@ -132,7 +138,10 @@ class ObjectFiles:
     def sign(self, path: str, minutes: float) -> str | None:
         if not isinstance(self._store, S3Store | GCSStore | AzureStore):
             return None
-        return obstore.sign(self._store, "GET", path, timedelta(minutes=minutes))
+        try:
+            return obstore.sign(self._store, "GET", path, timedelta(minutes=minutes))
+        except BaseError as error:
+            raise Unavailable("The object storage cannot be read.") from error
 
     def answers(self) -> bool:
         try:
@@ -157,8 +166,15 @@ def open_files(url: str, setting: str) -> Files:
             root.mkdir(parents=True, exist_ok=True)
         return LocalFiles(root)
     if scheme in _SCHEMES:
-        return ObjectFiles(url)
+        return _open_objects(url, setting)
     raise ConfigurationError(setting, "must be file:directory, s3://bucket/prefix, gs:// or az://.")
+
+
+def _open_objects(url: str, setting: str) -> ObjectFiles:
+    try:
+        return ObjectFiles(url)
+    except BaseError:
+        raise ConfigurationError(setting, "names no object store that can be opened.") from None
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -8,6 +8,11 @@ from examples.ci_results.problems import Unprocessable
 
 _HASH = re.compile(r"[0-9a-f]{64}")
 _EXTENSION = re.compile(r"\.[A-Za-z0-9]{1,10}")
+_PATH = re.compile(
+    r"LogFiles/[1-9][0-9]*(/[1-9][0-9]*)?\.txt"
+    rf"|(TestResults|TestFiles)/{_HASH.pattern}{_EXTENSION.pattern}"
+    r"|test_artifacts/[1-9][0-9]*/(binary|coredump|combined_stdout\.log)"
+)
 ARTIFACT_NAMES = {
     "binary": "binary",
     "coredump": "coredump",
@@ -18,6 +23,11 @@ ARTIFACT_NAMES = {
 def is_extension(text: str) -> bool:
     """Whether a text is an extension with its dot."""
     return _EXTENSION.fullmatch(text) is not None
+
+
+def is_path(text: str) -> bool:
+    """Whether a text is a path of this layout: no other is written to or read from."""
+    return _PATH.fullmatch(text) is not None
 
 
 def run_log(run_id: int) -> str:

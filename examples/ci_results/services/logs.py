@@ -16,13 +16,15 @@ from examples.ci_results.services import layout
 from examples.ci_results.services.storage import Storage
 
 MAX_SCANNED = 50_000
+MAX_CURSOR = 10_000_000
+"""The last line that a page may begin with (CI-14); what is beyond is read from the file itself."""
 MAX_MESSAGE = 4_000
 MAX_LINE = 64 * 1024
 """Bytes of one line that are kept; what is beyond is left out."""
 LEVELS = ("debug", "info", "warning", "error", "critical")
 SOURCES = ("orchestrator", "worker", "build", "test_runner", "web")
 _WORD = re.compile(r"[A-Za-z_]+")
-_TIME = re.compile(r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}:\d{2}(?:\.\d+)?(?:Z|[+-]\d{2}:?\d{2})?")
+_TIME = re.compile(r"[1-9]\d{3}-\d{2}-\d{2}[T ]\d{2}:\d{2}:\d{2}(?:\.\d+)?(?:Z|[+-]\d{2}:?\d{2})?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,30 +93,29 @@ class Logs:
             raise LogNotFound("There is no log of this.")
         found: list[Line] = []
         numbered = enumerate(self._lines(present))
-        for number, text in islice(numbered, cursor, cursor + MAX_SCANNED):
+        for number, content in islice(numbered, cursor, cursor + MAX_SCANNED):
             if len(found) == limit:
-                return Page(found, number)
-            line = read_line(text, run_id, sample_id)
+                return Page(found, _cursor(number))
+            line = read_line(_text(content), run_id, sample_id)
             if _matches(line, wanted):
                 found.append(line)
         following = next(numbered, None)
-        return Page(found, None if following is None else following[0])
+        return Page(found, None if following is None else _cursor(following[0]))
 
-    def _lines(self, paths: Iterable[str]) -> Iterator[str]:
+    def _lines(self, paths: Iterable[str]) -> Iterator[bytes]:
         for path in paths:
             yield from lines(self._storage.read(path))
 
 
-def lines(chunks: Iterable[bytes]) -> Iterator[str]:
+def lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
     """The lines of a file, whatever its length; a line that is very long is cut."""
     rest = b""
     for chunk in chunks:
         *whole, rest = (rest + chunk).split(b"\n")
-        yield from map(_text, whole)
-        if len(rest) > MAX_LINE:
-            rest = rest[:MAX_LINE]
+        yield from whole
+        rest = rest[:MAX_LINE]
     if rest:
-        yield _text(rest)
+        yield rest
 
 
 def read_line(text: str, run_id: int, sample_id: int | None) -> Line:
@@ -131,9 +132,13 @@ def _time(text: str) -> datetime | None:
         return None
     try:
         at = datetime.fromisoformat(found[0])
-    except ValueError:
+        return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+    except (ValueError, OverflowError):  # there is no such day, or none in UTC
         return None
-    return at if at.tzinfo is not None else at.replace(tzinfo=UTC)
+
+
+def _cursor(number: int) -> int | None:
+    return number if number <= MAX_CURSOR else None
 
 
 def _text(line: bytes) -> str:

@@ -72,7 +72,7 @@ class Reports:
         """An output is what was expected."""
         with self._open(run_id) as (connection, _):
             output = _output(connection, run_id, place)
-            if _is_said(output, None, Verdict.MATCH):
+            if _is_said(output, None):
                 return
             results.write_output(connection, output, got_hash=None, verdict=Verdict.MATCH)
             self._settle(connection, run_id, place.test_id)
@@ -81,9 +81,9 @@ class Reports:
         """An output differs from what was expected: this is what the test produced."""
         with self._open(run_id) as (connection, _):
             output = _output(connection, run_id, place)
-            verdict = _verdict(connection, output, received.sha256)
-            if _is_said(output, received.sha256, verdict):
+            if _is_said(output, received.sha256):
                 return
+            verdict = _verdict(connection, output, received.sha256)
             expected = _expected(connection, place.output_id)
             path = layout.result(received.sha256, expected.extension)
             results.write_output(connection, output, got_hash=received.sha256, verdict=verdict)
@@ -186,11 +186,12 @@ def _verdict(connection: Connection, output: RunOutput, sha256: str) -> Verdict:
     return Verdict.VARIANT if is_variant else Verdict.DIFFERENT
 
 
-def _is_said(output: RunOutput, got_hash: str | None, verdict: Verdict) -> bool:
-    """Whether just this was reported before. Raises Conflict for anything else that was."""
+def _is_said(output: RunOutput, got_hash: str | None) -> bool:
+    """Whether just this was reported before, whatever is accepted by now. Raises Conflict for anything else
+    that was."""
     if output.verdict is None:
         return False
-    if (output.got_hash, output.verdict) == (got_hash, verdict):
+    if output.got_hash == got_hash:
         return True
     raise Conflict("Something else was reported of this output.")
 
