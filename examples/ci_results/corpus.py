@@ -66,12 +66,17 @@ _TIMING_EVERY, _LOG_EVERY = 5, 4
 
 def write(folder: Path, count: int = SAMPLES) -> None:
     """Write the directories of all runs, with so many samples each."""
-    chosen = list(islice(passages(), count))
     for run in RUNS:
-        for number, passage in enumerate(chosen):
-            _write_case(folder / run, passage, number, outcome(run, number, len(chosen)))
-        log = f"{STARTED} info orchestrator {len(chosen)} tests are to be run\n{STARTED} info worker began\n"
-        _write_text(folder / run / "run.log", log)
+        write_run(folder / run, run, count)
+
+
+def write_run(folder: Path, run: str, count: int = SAMPLES) -> None:
+    """Write the directory of one run."""
+    chosen = list(islice(passages(), count))
+    for number, passage in enumerate(chosen):
+        _write_case(folder, passage, number, outcome(run, number, len(chosen)))
+    log = f"{STARTED} info orchestrator {len(chosen)} tests are to be run\n{STARTED} info worker began\n"
+    _write_text(folder / "run.log", log)
 
 
 def outcome(run: str, number: int, count: int) -> Outcome:
