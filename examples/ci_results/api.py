@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 
 from examples.ci_results.middleware.errors import install
+from examples.ci_results.middleware.validation import refuse_parameters, takes_parameters
 from examples.ci_results.operations import BY_NAME
 from examples.ci_results.routes import auth, downloads, errors, logs, results, runs, samples, system, worker
+from examples.ci_results.upkeep import sweeping
 
 MODULES = (auth, runs, samples, results, errors, logs, system, downloads, worker)
 HANDLERS = {handler.__name__: handler for module in MODULES for handler in module.HANDLERS}
@@ -35,6 +37,7 @@ def create_api() -> FastAPI:
             name=name,
             operation_id=name,
             status_code=operation.success,
+            dependencies=[] if takes_parameters(handler) else [Depends(refuse_parameters)],
         )
     install(api)
     return api
@@ -42,5 +45,6 @@ def create_api() -> FastAPI:
 
 @asynccontextmanager
 async def _closing(api: FastAPI) -> AsyncIterator[None]:
-    yield
+    async with sweeping(api.state.service):
+        yield
     api.state.service.close()
