@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
+from json import dumps
 from pathlib import Path
 
 from examples.ci_results.corpus import REPOSITORY
@@ -29,7 +30,8 @@ def _local(data: Path) -> Mapping[str, str]:
 def _try_out(port: int) -> str:
     api = f"http://127.0.0.1:{port}/api/v1"
     json, token = "-H 'Content-Type: application/json'", '-H "Authorization: Bearer $TOKEN"'
-    login = r'''"{\"email\": \"admin@example.org\", \"password\": \"$CI_ADMIN_PASSWORD\", \"token_name\": \"me\"}"'''
+    said = {"email": "admin@example.org", "password": "$CI_ADMIN_PASSWORD", "token_name": "me"}
+    login = dumps(dumps(said))  # a JSON text in quotation marks, in which the shell puts the password
     return f"""
   # without a token: 401
   curl -i {api}/runs

@@ -95,13 +95,13 @@ def _repository(given: Mapping[str, str], name: str) -> str:
 
 
 def _directory(given: Mapping[str, str], name: str) -> str:
-    if not given[name].startswith(("file:", "https://", "http://")):
+    if re.fullmatch(r"(file:|https?://).+", given[name]) is None:
         raise ConfigurationError(name, "must be file:path or the https:// address of a forge's API.")
     return given[name].rstrip("/")
 
 
 def _web(given: Mapping[str, str], name: str) -> str:
-    if not given[name].startswith(("https://", "http://")):
+    if re.fullmatch(r"https?://.+", given[name]) is None:
         raise ConfigurationError(name, "must be an https:// address.")
     return given[name].rstrip("/")
 
