@@ -20,7 +20,7 @@ def download(artifact_id: ArtifactId, service: Services) -> Response:
     if found.signed_url is not None:
         return RedirectResponse(found.signed_url, 303)
     headers = {
-        "Content-Disposition": f"attachment; filename*=UTF-8''{quote(found.filename)}",
+        "Content-Disposition": f"attachment; filename*=UTF-8''{quote(found.filename, safe='')}",
         "Content-Length": str(found.size),
     }
     return StreamingResponse(found.content or iter(()), 200, headers, "application/octet-stream")
