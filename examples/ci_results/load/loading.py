@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import httpx
 
@@ -13,12 +14,14 @@ from examples.ci_results.app import create_app
 from examples.ci_results.load import reporting, stocking
 from examples.ci_results.load.directory import Loadable
 from examples.ci_results.load.reporting import Refused, Reporter
+from examples.ci_results.load.stocking import Stocked
 from examples.ci_results.models.runs import Run
 from examples.ci_results.service import Service
 from examples.ci_results.services.runs import NewRun
 
 Tell = Callable[[str, int, int], None]
 """Hears what is being done, and how much of how much is."""
+GIVEN_UP = "the worker gave up: a report was refused"
 
 
 class Loader:
@@ -36,17 +39,21 @@ class Loader:
         tests = stocking.describe(loadable, service.database)
         test_ids = [test.test_id for test in tests]
         run = service.runs.create(replace(wish, test_ids=test_ids, is_reserved=True), None)
-        lease = service.leases.claim_run(run.id)
-        if lease is None:
-            raise Refused("Somebody else ended the run at once.")
-
-        async def report() -> None:
-            async with self._client() as client:
-                reporter = Reporter(client, lease)
-                await reporting.report(reporter, tests, loadable.log, partial(tell, "Tests"))
-
-        asyncio.run(report())
+        try:
+            asyncio.run(self._report(run.id, tests, loadable.log, partial(tell, "Tests")))
+        except BaseException:  # also when it is interrupted: else the run waits until its key expires
+            service.leases.cancel(run.id, GIVEN_UP)
+            raise
         return service.runs.get(run.id)
+
+    async def _report(
+        self, run_id: int, tests: Sequence[Stocked], log: Path | None, tell: Callable[[int, int], None]
+    ) -> None:
+        lease = self._service.leases.claim_run(run_id)
+        if lease is None:
+            raise Refused("The run was ended before anything was reported.")
+        async with self._client() as client:
+            await reporting.report(Reporter(client, lease), tests, log, tell)
 
     def _client(self) -> httpx.AsyncClient:
         timeout = reporting.LIMIT_SECONDS

@@ -75,17 +75,7 @@ class Reporter:
 async def report(
     reporter: Reporter, tests: Sequence[Stocked], log: Path | None, tell: Callable[[int, int], None]
 ) -> None:
-    """Report a whole run. Raises Refused; the run is canceled then, if it can be."""
-    try:
-        await _reported(reporter, tests, log, tell)
-    except Refused:
-        await _canceled(reporter)
-        raise
-
-
-async def _reported(
-    reporter: Reporter, tests: Sequence[Stocked], log: Path | None, tell: Callable[[int, int], None]
-) -> None:
+    """Report a whole run. Raises Refused at the first report that is not taken."""
     await reporter.stage(Stage.PREPARATION, "loading results from files")
     await reporter.stage(Stage.TESTING, "reporting results")
     for done, test in enumerate(tests, start=1):
@@ -94,11 +84,3 @@ async def _reported(
     if log is not None:
         await reporter.log(log)
     await reporter.stage(Stage.COMPLETED, "all results are loaded")
-
-
-async def _canceled(reporter: Reporter) -> None:
-    """Else it would wait for its worker until its key expires."""
-    try:
-        await reporter.stage(Stage.CANCELED, "a worker's report was refused")
-    except Refused:
-        return

@@ -67,7 +67,26 @@ class Leases:
         """End runs whose key expired; returns how many."""
         with self._database.read() as connection:
             overdue = runs.overdue(connection, self._clock())
-        return sum(self._cancel(run_id) for run_id in overdue)
+        return sum(self.cancel(run_id, EXPIRED) for run_id in overdue)
+
+    def cancel(self, run_id: int, why: str) -> bool:
+        """End a run that its worker gave up, for the service; whether it had not ended before."""
+        with self._database.write() as connection:
+            run = runs.hold(connection, run_id)
+            if run is None or run.is_terminal:
+                return False
+            runs.note_progress(
+                connection,
+                run_id,
+                Stage.CANCELED,
+                origin=Origin.SERVICE,
+                at=self._clock(),
+                message=why,
+                error_type="worker",
+            )
+            statuses.settle_run(connection, run_id)
+        self.end(run)
+        return True
 
     def add_worker(self, name: str) -> str:
         """The text of a key with which a worker claims runs."""
@@ -101,23 +120,6 @@ class Leases:
             self._issuer.revoke(key.id, by=WORKERS, reason="the run could not be claimed")
             raise
         return run
-
-    def _cancel(self, run_id: int) -> bool:
-        with self._database.write() as connection:
-            run = runs.hold(connection, run_id)
-            if run is None or run.is_terminal:
-                return False
-            runs.note_progress(
-                connection,
-                run_id,
-                Stage.CANCELED,
-                origin=Origin.SERVICE,
-                at=self._clock(),
-                message=EXPIRED,
-                error_type="worker",
-            )
-            statuses.settle_run(connection, run_id)
-        return True
 
 
 def run_of(key: Key) -> int | None:
