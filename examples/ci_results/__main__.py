@@ -1,4 +1,4 @@
-"""The commands: `serve` the service, `init` its key store, and `users`, which an operator changes."""
+"""The commands: `serve` the service, `init` its key store, `users` and `workers`, and `recompute`."""
 
 from __future__ import annotations
 
@@ -7,15 +7,13 @@ import getpass
 import os
 import sys
 
-import uvicorn
-
-from examples.ci_results.clock import utc_now
+from examples.ci_results import openapi, serving
 from examples.ci_results.enumerations import Role
 from examples.ci_results.problems import Problem
-from examples.ci_results.service import Service, open_verifier
+from examples.ci_results.service import Service
 from examples.ci_results.services.accounts import Person
 from examples.ci_results.settings import Settings
-from keyrack import ConfigurationError
+from keyrack import ConfigurationError, KeyrackError
 
 EXIT_CONFIGURATION = 78
 """EX_CONFIG of sysexits.h."""
@@ -29,33 +27,28 @@ def main() -> None:
     except ConfigurationError as error:
         sys.stderr.write(f"{error}\n")
         sys.exit(EXIT_CONFIGURATION)
-    except Problem as problem:
+    except (Problem, KeyrackError) as problem:
         sys.stderr.write(f"{problem}\n")
         sys.exit(1)
 
 
 def serve(options: argparse.Namespace) -> None:
-    """Open everything once before the port, so that a process that listens is one that can work."""
+    """Serve until a signal comes."""
     settings = Settings.read(os.environ)
     if options.init:
-        _make_store(settings)
-    Service.open(settings).close()
-    uvicorn.run(
-        "examples.ci_results.app:create",
-        factory=True,
-        host=options.host,
-        port=options.port,
-        workers=options.workers,
-        access_log=False,  # it would write query strings, where people put tokens
-        proxy_headers=False,  # the service itself decides whom to believe about addresses
-        server_header=False,
-    )
+        serving.make_store(settings)
+    serving.serve(settings, host=options.host, port=options.port, workers=options.workers)
 
 
 def init(options: argparse.Namespace) -> None:
     """Make the key store; one that is there is left as it is."""
-    if not _make_store(Settings.read(os.environ)):
+    if not serving.make_store(Settings.read(os.environ)):
         raise ConfigurationError("KEYRACK_STORE", "names a store that is there already.")
+
+
+def describe(options: argparse.Namespace) -> None:
+    """Write the OpenAPI documents of this service anew."""
+    openapi.write()
 
 
 def add_user(options: argparse.Namespace) -> None:
@@ -101,18 +94,20 @@ def grant(options: argparse.Namespace) -> None:
         service.tokens.grant(options.token, options.scope, by=service.accounts.named(options.by))
 
 
+def add_worker(options: argparse.Namespace) -> None:
+    """Make a key with which a worker claims runs, and print it this once."""
+    with _opened() as service:
+        sys.stdout.write(f"Worker key, shown this once: {service.leases.add_worker(options.name)}\n")
+
+
+def recompute(options: argparse.Namespace) -> None:
+    """Write every stored status anew from the results and the progress that it follows from."""
+    with _opened() as service:
+        sys.stdout.write(f"{service.runs.recompute()} runs recomputed.\n")
+
+
 def _opened() -> Service:
     return Service.open(Settings.read(os.environ))
-
-
-def _make_store(settings: Settings) -> bool:
-    """Make the key store where there is none; whether there was none."""
-    try:
-        open_verifier(settings, utc_now).close()
-    except ConfigurationError:
-        open_verifier(settings, utc_now, create=True).close()
-        return True
-    return False
 
 
 def _password() -> str:
@@ -129,13 +124,19 @@ def _tell(ended: int) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m examples.ci_results")
     commands = parser.add_subparsers(required=True)
-    serving = commands.add_parser("serve", help="serve the service")
-    serving.add_argument("--host", default="127.0.0.1")
-    serving.add_argument("--port", type=int, default=8080)
-    serving.add_argument("--workers", type=int, default=1)
-    serving.add_argument("--init", action="store_true", help="first make the key store if there is none")
-    serving.set_defaults(run=serve)
+    server = commands.add_parser("serve", help="serve the service")
+    server.add_argument("--host", default="127.0.0.1")
+    server.add_argument("--port", type=int, default=8080)
+    server.add_argument("--workers", type=int, default=1)
+    server.add_argument("--init", action="store_true", help="first make the key store if there is none")
+    server.set_defaults(run=serve)
     commands.add_parser("init", help="make the key store").set_defaults(run=init)
+    commands.add_parser("openapi", help="write the OpenAPI documents").set_defaults(run=describe)
+    commands.add_parser("recompute", help="write every stored status anew").set_defaults(run=recompute)
+    workers = commands.add_parser("workers", help="make keys of workers").add_subparsers(required=True)
+    adding = workers.add_parser("add", help="make a key that claims runs; it is printed this once")
+    adding.add_argument("name")
+    adding.set_defaults(run=add_worker)
     _add_users(commands.add_parser("users", help="make and change accounts").add_subparsers(required=True))
     return parser
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -12,11 +13,12 @@ from examples.ci_results.middleware.limits import AddressLimits
 from examples.ci_results.middleware.roles import Roles
 from examples.ci_results.middleware.security import SecurityHeaders
 from examples.ci_results.middleware.validation import StrictRequests
-from examples.ci_results.operations import OPERATIONS
+from examples.ci_results.operations import LIMITS, OPERATIONS, Limits
 from examples.ci_results.service import Service
 from examples.ci_results.settings import Settings
 from keyrack.guards.asgi import Guard
 
+log = logging.getLogger(__name__)
 REALM = "ci-results"
 CREDENTIALS = (b"authorization", b"x-api-key")
 
@@ -39,16 +41,20 @@ class Presented:
         await app(scope, receive, send)
 
 
-def create_app(service: Service) -> ASGIApp:
+def create_app(service: Service, limits: Limits = LIMITS) -> ASGIApp:
     """The application on an open service, which it closes when its server stops.
+
+    Without CI_RATE_LIMIT it has no limits, whatever is given here.
 
     From the outside in: what is nearer to the routes sees only what the others let through.
     """
     settings = service.settings
+    if not settings.rate_limit:
+        log.warning("CI_RATE_LIMIT is off: nobody is limited")
     api = create_api()
     api.state.service = service
     strict = StrictRequests(api)
-    roles = Roles(strict, service.accounts, rate_limit=settings.rate_limit)
+    roles = Roles(strict, service.accounts, limits=limits if settings.rate_limit else None)
     rows = [operation.row for operation in OPERATIONS]
     named_rows = [operation.named_row for operation in OPERATIONS]
     guards = [
@@ -57,5 +63,5 @@ def create_app(service: Service) -> ASGIApp:
     ]
     app: ASGIApp = Reworded(Presented(*guards))
     if settings.rate_limit:
-        app = AddressLimits(app, service.verifier, trusted_proxies=settings.trusted_proxies)
+        app = AddressLimits(app, service.verifier, limits, trusted_proxies=settings.trusted_proxies)
     return SecurityHeaders(app, hsts=settings.hsts, trusted_proxies=settings.trusted_proxies)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 
@@ -25,6 +25,10 @@ class Bucket(Enum):
     WORKER = Limit("worker", 1200, 60)
 
 
+Limits = Mapping[Bucket, Limit]
+LIMITS: Limits = {bucket: bucket.value for bucket in Bucket}
+
+
 @dataclass(frozen=True, slots=True)
 class Operation:
     """One operation. Its name is that of the function in `routes/` that does it."""
@@ -41,7 +45,7 @@ class Operation:
     in_contract: bool = True
     """Whether it is one of the 29 operations of the OpenAPI document."""
     refuses: tuple[int, ...] = ()
-    """The statuses of its own, beside those that all operations share."""
+    """Its other statuses, beside those that all operations share."""
 
     @property
     def bucket(self) -> Bucket:
@@ -122,10 +126,26 @@ CONTRACT = tuple(_operations())
 
 OTHERS = (
     Operation(
-        "download", "GET", f"{API}/downloads/{{artifact_id}}", 200, grants.RESULTS_READ, in_contract=False
+        "download",
+        "GET",
+        f"{API}/downloads/{{artifact_id}}",
+        200,
+        grants.RESULTS_READ,
+        in_contract=False,
+        refuses=(303, 404),
     ),
-    Operation("claim_run", "POST", "/worker/claim", 200, grants.CLAIM, in_contract=False),
-    Operation("report", "POST", "/progress-reporter/{run_id}", 200, grants.REPORT, in_contract=False),
+    Operation(
+        "claim_run", "POST", "/worker/claim", 200, grants.CLAIM, in_contract=False, refuses=(204, *_BODY)
+    ),
+    Operation(
+        "report",
+        "POST",
+        "/progress-reporter/{run_id}",
+        200,
+        grants.REPORT,
+        in_contract=False,
+        refuses=(404, 409, 413, 422),
+    ),
     Operation("livez", "GET", "/livez", 200, is_public=True, in_contract=False),
 )
 

@@ -14,7 +14,7 @@ from ipaddress import IPv4Network, IPv6Address, IPv6Network
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from examples.ci_results.middleware import errors
-from examples.ci_results.operations import OPERATIONS, Bucket
+from examples.ci_results.operations import API, OPERATIONS, Bucket, Limits
 from examples.ci_results.problems import RateLimited, Unavailable
 from keyrack import Limit, Verifier
 from keyrack import Unavailable as CountersUnavailable
@@ -24,6 +24,9 @@ from keyrack.guards.client_address import client_address
 IPV6_PREFIX = 64
 """One customer's worth of IPv6 addresses."""
 _PUBLIC = {(one.method, one.path): one.bucket for one in OPERATIONS if one.is_public}
+_LIMITED = (f"{API}/", "/worker/", "/progress-reporter/")
+"""Where every answer says what is left of a limit (CI-94)."""
+_COUNTED = b"x-ratelimit-limit"
 _FREE = {("GET", "/livez")}
 """It touches nothing, counters included."""
 
@@ -43,11 +46,13 @@ class AddressLimits:
         self,
         app: ASGIApp,
         verifier: Verifier,
+        limits: Limits,
         *,
         trusted_proxies: Sequence[IPv4Network | IPv6Network],
     ):
         self._app = app
         self._verifier = verifier
+        self._limits = limits
         self._trusted = trusted_proxies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -74,7 +79,8 @@ class AddressLimits:
             if not isinstance(address, IPv6Address)
             else str(IPv6Network((address, IPV6_PREFIX), strict=False))
         )
-        return await asyncio.to_thread(self._charge, f"{bucket.value.name}/{who}", bucket.value)
+        limit = self._limits[bucket]
+        return await asyncio.to_thread(self._charge, f"{limit.name}/{who}", limit)
 
     def _charge(self, bucket: str, limit: Limit) -> Charged | Unavailable:
         try:
@@ -82,11 +88,14 @@ class AddressLimits:
         except CountersUnavailable:
             return Unavailable("Requests cannot be counted at the moment.")
         headers = ratelimit_headers(taken.rates, self._verifier.clock())
-        return Charged(headers, None if taken.ok else limited(limit, taken.retry_after or 1))
+        if taken.ok:
+            return Charged(headers, None)
+        wait = taken.retry_after or 1
+        return Charged(headers, RateLimited(retry_after=wait, limit=limit.limit, window=limit.window_seconds))
 
 
 class _Failing:
-    """Charges an answer that is a 401 or an ambiguous credential before it goes out."""
+    """Charges an answer to the address before it goes out, if it is a 401 or was charged to no token."""
 
     def __init__(self, limits: AddressLimits, scope: Scope, receive: Receive, send: Send):
         self._limits = limits
@@ -96,10 +105,16 @@ class _Failing:
         self._is_replaced = False
 
     async def __call__(self, message: Message) -> None:
-        if message["type"] == "http.response.start" and message["status"] == 401:
+        if message["type"] == "http.response.start" and self._is_uncharged(message):
             await self._failed(message)
         elif not self._is_replaced:
             await self._send(message)
+
+    def _is_uncharged(self, start: Message) -> bool:
+        if start["status"] == 401:
+            return True
+        names = {name for name, _ in start["headers"]}
+        return self._scope["path"].startswith(_LIMITED) and _COUNTED not in names
 
     async def _failed(self, start: Message) -> None:
         charged = await self._limits.charge(self._scope, Bucket.PUBLIC)
@@ -116,11 +131,6 @@ async def refuse(charged: Charged | Unavailable, scope: Scope, receive: Receive,
         await errors.answer(charged)(scope, receive, send)
     elif charged.refusal is not None:
         await errors.answer(charged.refusal, dict(charged.headers))(scope, receive, send)
-
-
-def limited(limit: Limit, retry_after: int) -> RateLimited:
-    """The refusal for a limit."""
-    return RateLimited(retry_after=retry_after, limit=limit.limit, window=limit.window_seconds)
 
 
 def _adding(charged: Charged, send: Send) -> Send:

@@ -11,10 +11,9 @@ import asyncio
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from examples.ci_results.middleware import errors
-from examples.ci_results.middleware.limits import limited
 from examples.ci_results.models.accounts import Account
-from examples.ci_results.operations import API, OPERATIONS, Bucket, Operation
-from examples.ci_results.problems import Forbidden, Problem, Unavailable
+from examples.ci_results.operations import API, OPERATIONS, Limits, Operation
+from examples.ci_results.problems import Forbidden, Problem, RateLimited, Unavailable
 from examples.ci_results.services import grants
 from examples.ci_results.services.accounts import Accounts
 from keyrack import Access, Denied, Reason
@@ -37,10 +36,10 @@ class Unauthorized(Problem):
 class Roles:
     """An application that is reached by those whose token and role allow the operation."""
 
-    def __init__(self, app: ASGIApp, accounts: Accounts, *, rate_limit: bool):
+    def __init__(self, app: ASGIApp, accounts: Accounts, *, limits: Limits | None):
         self._app = app
         self._accounts = accounts
-        self._rate_limit = rate_limit
+        self._limits = limits
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         state: KeyState | None = scope.get("state", {}).get("key")
@@ -69,14 +68,14 @@ class Roles:
         if operation.is_public:  # it was charged to the address, and needs no scope
             state.allow(_ANYTHING)
             return account
-        limits = (operation.bucket.value,) if self._rate_limit else ()
+        limits = () if self._limits is None else (self._limits[operation.bucket],)
         lacking = _lacking_scope(state, operation, account)
         # Charged or not, an answer says what is left.
         decision = state.allow(Access(limits=limits, cost=0 if lacking else 1))
         if lacking is not None:
             return lacking
         if isinstance(decision, Denied):
-            return _refused(decision, operation.bucket)
+            return _refused(decision)
         return _lacking_role(operation, account) or account
 
 
@@ -104,9 +103,11 @@ def _lacking_role(operation: Operation, account: Account | None) -> Forbidden | 
     )
 
 
-def _refused(denied: Denied, bucket: Bucket) -> Problem:
+def _refused(denied: Denied) -> Problem:
     if denied.reason is Reason.RATE:
-        return limited(bucket.value, denied.retry_after or 1)
+        (rate,) = denied.rates
+        wait = denied.retry_after or 1
+        return RateLimited(retry_after=wait, limit=rate.limit, window=rate.window_seconds)
     if denied.reason in (Reason.STORE_DOWN, Reason.STALE, Reason.UNCONFIGURED):
         return Unavailable("Tokens cannot be checked at the moment.")
     return Unauthorized()

@@ -5,18 +5,35 @@ It stands behind the roles, so a client without a token learns nothing of it (CI
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from inspect import signature
+from typing import Any
 from urllib.parse import parse_qsl
 
+from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from examples.ci_results.middleware import errors
-from examples.ci_results.operations import API
 from examples.ci_results.problems import Invalid, Problem, TooLarge, WrongType
 from keyrack import KeyrackError, read_json
 
 MAX_JSON = 64 * 1024
 MAX_PARAMETERS = 50
 JSON = b"application/json"
+FORMS = "/progress-reporter/"
+"""Where workers send forms."""
+
+
+def takes_parameters(handler: Callable[..., Any]) -> bool:
+    """Whether an operation takes anything in its query; its schema then refuses what it does not know."""
+    return "query" in signature(handler).parameters
+
+
+def refuse_parameters(request: Request) -> None:
+    """Raises Invalid for any parameter, where an operation takes none."""
+    if request.query_params:
+        unknown = {name: ["This operation takes no parameters."] for name in sorted(request.query_params)}
+        raise Invalid("This operation takes no parameters.", fields=unknown)
 
 
 class Disconnected(Exception):  # an event, not an error
@@ -30,7 +47,7 @@ class StrictRequests:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or not scope["path"].startswith(API):
+        if scope["type"] != "http" or scope["path"].startswith(FORMS):
             await self._app(scope, receive, send)
             return
         try:

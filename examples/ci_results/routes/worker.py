@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import Path, Request, Response
 from pydantic import ValidationError
@@ -18,6 +18,7 @@ from examples.ci_results.schemas.worker import (
     Accepted,
     ArtifactReport,
     ClaimBody,
+    ClaimedRun,
     EqualityReport,
     FinishReport,
     LogReport,
@@ -34,13 +35,13 @@ from examples.ci_results.services.worker import Place, Received
 RunId = Annotated[Id, Path(description="The run that the key is bound to.")]
 
 
-def claim_run(body: ClaimBody, service: Services) -> Any:
+def claim_run(body: ClaimBody, service: Services) -> ClaimedRun:
     """The oldest queued run of a platform, and the key to report on it; 204 when none waits."""
     service.leases.cancel_overdue()
     lease = service.leases.claim(body.platform)
-    return (
-        Response(status_code=204) if lease is None else claimed_run(lease, service.runs.tests(lease.run.id))
-    )
+    if lease is None:
+        return Response(status_code=204)  # type: ignore[return-value]  # it is sent as it is
+    return claimed_run(lease, service.runs.tests(lease.run.id))
 
 
 async def report(run_id: RunId, request: Request, key: CallerKey, service: Services) -> Accepted:

@@ -28,7 +28,14 @@ def digits(value: Any) -> Any:
     return value
 
 
-Id = Annotated[int, BeforeValidator(_whole), Field(ge=1, le=MAX_ID)]
+def _flag(value: Any) -> Any:
+    if isinstance(value, str) and value not in ("true", "false"):
+        raise ValueError("Give true or false.")
+    return value
+
+
+Id = Annotated[int, Field(ge=1, le=MAX_ID), BeforeValidator(_whole)]
+Flag = Annotated[bool, BeforeValidator(_flag)]
 Count = Annotated[int, Field(ge=0)]
 Instant = Annotated[
     datetime,
@@ -54,8 +61,8 @@ class Given(BaseModel):
 class OffsetQuery(Taken):
     """Which part of a list is asked for."""
 
-    limit: Annotated[int, BeforeValidator(digits), Field(ge=1, le=100)] = 50
-    offset: Annotated[int, BeforeValidator(digits), Field(ge=0, le=MAX_ID)] = 0
+    limit: Annotated[int, Field(ge=1, le=100), BeforeValidator(digits)] = 50
+    offset: Annotated[int, Field(ge=0, le=MAX_ID), BeforeValidator(digits)] = 0
 
 
 class Pagination(Given):
@@ -70,8 +77,8 @@ class Pagination(Given):
 class CursorQuery(Taken):
     """From which line of a file on."""
 
-    limit: Annotated[int, BeforeValidator(digits), Field(ge=1, le=100)] = 100
-    cursor: Annotated[int, BeforeValidator(digits), Field(ge=0, le=10_000_000)] = 0
+    limit: Annotated[int, Field(ge=1, le=100), BeforeValidator(digits)] = 100
+    cursor: Annotated[int, Field(ge=0, le=10_000_000), BeforeValidator(digits)] = 0
 
 
 class CursorPagination(Given):

@@ -30,7 +30,7 @@ class DiffQuery(Taken):
     """How a diff is shown."""
 
     format: Literal["structured", "unified"] = "structured"
-    context_lines: Annotated[int, BeforeValidator(digits), Field(ge=1, le=50)] = 3
+    context_lines: Annotated[int, Field(ge=1, le=50), BeforeValidator(digits)] = 3
 
 
 class ApprovalBody(Taken):

@@ -10,6 +10,7 @@ from examples.ci_results.enumerations import InputType, OutputType, Platform, Sa
 from examples.ci_results.models.samples import HistoryFilter, RunSampleFilter, SampleFilter, TestFilter
 from examples.ci_results.schemas.fields import (
     Count,
+    Flag,
     Given,
     Id,
     Instant,
@@ -77,7 +78,7 @@ class HistoryQuery(PeriodQuery):
 class TestsQuery(OffsetQuery):
     """Which regression tests."""
 
-    active: bool = True
+    active: Flag = True
     category: Label | None = None
     tag: Label | None = None
     sample_id: Id | None = None

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, StrictBool, StrictInt, StrictStr
 
-from examples.ci_results.schemas.fields import Given, Id, Instant, OffsetQuery, Pagination, Taken
+from examples.ci_results.schemas.fields import Flag, Given, Id, Instant, OffsetQuery, Pagination, Taken
 from examples.ci_results.services.grants import DEFAULT_SCOPES, SCOPES
 from examples.ci_results.services.tokens import Issued, Token
 
@@ -48,7 +48,7 @@ class LoginBody(Taken):
 class TokensQuery(OffsetQuery):
     """Whose tokens: one's own, or, for an admin, everybody's."""
 
-    all: bool = False
+    all: Flag = False
 
 
 class IssuedView(Given):

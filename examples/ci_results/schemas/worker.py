@@ -19,7 +19,7 @@ ErrorType = Literal["vm_provisioning", "checkout", "merge", "build", "worker", "
 
 def _int32(value: Any) -> Any:
     """A whole number as a form holds it."""
-    if isinstance(value, str) and not value.removeprefix("-").isdecimal():
+    if isinstance(value, str) and not (value.isascii() and value.removeprefix("-").isdecimal()):
         raise ValueError("Give a whole number.")
     return value
 
@@ -109,8 +109,8 @@ class FinishReport(Taken):
 
     type: Literal["finish"]
     test_id: Id
-    runTime: Annotated[int, BeforeValidator(_int32), Field(ge=0, le=MAX_ID)]  # noqa: N815  # the protocol's name
-    exitCode: Annotated[int, BeforeValidator(_int32), Field(ge=_SMALLEST, le=_LARGEST)]  # noqa: N815
+    runTime: Annotated[int, Field(ge=0, le=MAX_ID), BeforeValidator(_int32)]  # noqa: N815  # the protocol's name
+    exitCode: Annotated[int, Field(ge=_SMALLEST, le=_LARGEST), BeforeValidator(_int32)]  # noqa: N815
 
 
 Report = Annotated[
