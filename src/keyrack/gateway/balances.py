@@ -101,8 +101,8 @@ class CreditBalances:
         balances.remove(account)
 
     def of(self, owner: str, *, by: Authority, tenant: str | None = None) -> list[Balance]:
-        """The balances of a user, by group. Raises NotHeld, Unavailable."""
-        return self._all(owner, reach.tenant_for(by, tenant, needs=READ_CREDITS))
+        """The balances of a user, by group. Raises ValidationFailed, NotHeld, Unavailable."""
+        return self._all(name(owner, "username"), reach.tenant_for(by, tenant, needs=READ_CREDITS))
 
     def own(self, *, by: Authority) -> list[Balance]:
         """The balances of whoever owns the key that asks; a key without an owner has none."""

@@ -11,7 +11,7 @@ from fastapi import Depends, Header, Request
 from pydantic import Field
 
 from keyrack.core.authority import Authority, needed_to_read, needed_to_rotate
-from keyrack.core.model import Access, Key
+from keyrack.core.model import Key
 from keyrack.gateway.apis import Apis
 from keyrack.gateway.balances import CreditBalances
 from keyrack.gateway.tally import Tally
@@ -19,6 +19,7 @@ from keyrack.gateway.upstreams import Upstreams
 from keyrack.issuer import Issuer
 from keyrack.network_blocks import NetworkBlocks
 from keyrack.presenting import key_json, uses_if_readable
+from keyrack.server.table import uncharged
 from keyrack.sessions.exchange import Sessions
 from keyrack.stores.opened import Stores
 from keyrack.tenancy import Tenants
@@ -78,14 +79,14 @@ def _by(request: Request) -> Authority:
 def _reader(request: Request) -> Authority:
     """Who reads keys: a holder of `keys:read` or `keys:manage`; its own, one of `self:rotate` as well."""
     needs = needed_to_read(_by(request), request.path_params.get("key_id"))
-    request.state.key.require(Access((needs,)))
+    request.state.key.require(uncharged(needs))
     return _by(request)
 
 
 def _rotator(request: Request) -> Authority:
     """Who rotates a key: a holder of `keys:manage`, or of `self:rotate` its own."""
     needs = needed_to_rotate(_by(request), request.path_params["key_id"])
-    request.state.key.require(Access((needs,)))
+    request.state.key.require(uncharged(needs))
     return _by(request)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from functools import lru_cache
 
 from keyrack.core import http
@@ -23,7 +24,7 @@ from keyrack.server.arrivals import Arrivals
 from keyrack.server.async_verifier import AsyncVerifier
 from keyrack.server.forward_auth import PATH, ForwardAuth
 from keyrack.server.questions import Asked, answer_json, read_batch, read_question
-from keyrack.server.table import VERIFY_SCOPE
+from keyrack.server.table import VERIFY_SCOPE, uncharged
 from keyrack.server.wire import (
     JSON,
     App,
@@ -146,7 +147,7 @@ class HotPaths:
 
 @lru_cache(maxsize=4096)
 def _caller_access(host: str | None) -> Access:
-    return Access((VERIFY_SCOPE,), address=read_address(host))
+    return replace(uncharged(VERIFY_SCOPE), address=read_address(host))
 
 
 @lru_cache(maxsize=1024)

@@ -38,7 +38,7 @@ class ProxyKeys:
 
     async def prove(self, presented: bytes, scope: Scope, request_id: str) -> Allowed | Denied:
         """The proxy of this key; anything that is wrong with the key is `missing` to whoever asks."""
-        access = Access((PROXY_SCOPE,), address=self.peer(scope).address)
+        access = Access((PROXY_SCOPE,), address=self.peer(scope).address, credits=False)
         question = (
             presented.decode("latin-1").strip(" \t"),
             access,

@@ -11,7 +11,9 @@ from server.server_bed import Caller, House, problem
 from session_bed import ONE
 
 from keyrack.core.errors import Unavailable
+from keyrack.core.model import Access
 from keyrack.core.sealed import SealedSecret
+from keyrack.server.table import ROWS
 from keyrack.stores.protocols import Kind, Listing
 from keyrack.stores.sealing import open_secret
 from keyrack.vault.secrets import Vault
@@ -163,6 +165,12 @@ class TestLooking:
         ]
         assert listed(house.root, f"{PLACE}/nobody") == []
 
+    @pytest.mark.parametrize("method", ["GET", "PATCH"])
+    def test_a_name_that_no_owner_can_have_is_refused(self, house: House, method: str) -> None:
+        path = f"{PLACE}/{'x' * 101}" + ("" if method == "GET" else f"/{GROUP}")
+        answer = house.root(method, path, None if method == "GET" else {"tier_name": "free"})
+        assert problem(answer) == (422, "validation_error")
+
     @pytest.mark.spec("UG-1")
     def test_any_key_sees_its_owners_balances_and_no_others(self, house: House) -> None:
         for owner in ("ada", "eve"):
@@ -293,8 +301,33 @@ class TestPaying:
     def test_a_caller_out_of_credits_is_answered_402(self, house: House) -> None:
         amended(house, tier_name="free", available_credits=1)
         caller = house.caller(house.root.mint("logs:read", owner="ada", credits=GROUP)["secret"])
-        assert caller("GET", "/v1/me").status_code == 200
-        answer = caller("GET", "/v1/me")
+        question = "/v1/forward-auth?scope=logs:read"
+        assert caller("GET", question).status_code == 200
+        answer = caller("GET", question)
         assert problem(answer) == (402, "credits_exhausted")
         assert answer.json()["details"]["available"] == 0
         assert listed(caller, "/v1/me/credit-balances")[0]["available_credits"] == 0
+
+    @pytest.mark.parametrize(
+        ("method", "path", "body"),
+        [
+            ("GET", "/v1/me", None),
+            ("GET", "/v1/keys", None),
+            ("POST", "/v1/keys", {"name": "made", "scopes": [], "owner": "ada", "credits": GROUP}),
+            ("GET", "/v1/events", None),
+            ("POST", "/v1/sessions", {}),
+            ("POST", "/v1/verify", {"key": "kr_live_of-nobody"}),
+            ("GET", "/readyz", None),
+        ],
+    )
+    def test_the_servers_own_api_costs_no_credits(
+        self, house: House, method: str, path: str, body: Any
+    ) -> None:
+        """They are for the services behind it; whoever has none left may still manage keys."""
+        amended(house, tier_name="free", available_credits=0)
+        scopes = ("keys:read", "keys:manage", "keys:verify", "audit:read", "health:read")
+        manager = house.caller(house.root.mint(*scopes, owner="ada", credits=GROUP)["secret"])
+        assert manager(method, path, body).status_code < 300
+
+    def test_no_row_of_the_servers_own_api_costs_credits(self) -> None:
+        assert not [row.path for row in ROWS if isinstance(row.access, Access) and row.access.credits]

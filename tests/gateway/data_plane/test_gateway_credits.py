@@ -116,6 +116,17 @@ def test_each_endpoint_costs_what_it_says(gateway: Served) -> None:
 
 
 @pytest.mark.spec("UG-34")
+def test_a_key_that_names_a_group_itself_pays_what_the_endpoint_costs_and_no_more(gateway: Served) -> None:
+    upstream = gateway.bed.upstream()
+    path, group = charged(gateway, upstream)
+    free = path_of(gateway.bed.api(upstream, api_credit_group=group))
+    key = gateway.bed.key(credits=group)
+    assert gateway("GET", path, key=key).status == 200
+    assert gateway("GET", free, key=key).status == 200
+    assert left(gateway, group) == 9
+
+
+@pytest.mark.spec("UG-34")
 def test_a_client_that_leaves_before_anything_was_sent_pays_nothing(gateway: Served) -> None:
     upstream = gateway.bed.upstream()
     path, group = charged(gateway, upstream)

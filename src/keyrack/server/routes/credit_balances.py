@@ -7,17 +7,17 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Body, Path, Query, Request, Response
 
 from keyrack.core import fields
-from keyrack.core.model import Access
 from keyrack.gateway.presenting import balance_json
 from keyrack.presenting import page_json
 from keyrack.server.balance_bodies import BalancePatchBody, BalancesQuery, BalanceView
 from keyrack.server.bodies import NoBody
 from keyrack.server.dependencies import By, Engine
+from keyrack.server.table import uncharged
 from keyrack.server.upstream_bodies import GROUP_PATTERN, TenantQuery
 from keyrack.server.views import Page
 
 router = APIRouter(prefix="/v1", tags=["credit-balances"])
-ANY = Access(credits=False)
+ANY = uncharged()
 """Any valid key, whatever its scopes; and whoever has no credits may still see that."""
 UserName = Annotated[
     str,

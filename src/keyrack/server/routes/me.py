@@ -6,12 +6,12 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Request
 
-from keyrack.core.model import Access
 from keyrack.server.bodies import NoBody
 from keyrack.server.dependencies import By, Engine
+from keyrack.server.table import uncharged
 from keyrack.server.views import KeyView
 
-ANY = Access()
+ANY = uncharged()
 """Any valid key, whatever its scopes."""
 router = APIRouter(prefix="/v1/me", tags=["me"])
 

@@ -6,14 +6,14 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Request, Response
 
-from keyrack.core.model import Access
 from keyrack.core.records import write_time
 from keyrack.server.bodies import SessionBody
 from keyrack.server.dependencies import Engine
+from keyrack.server.table import uncharged
 from keyrack.server.views import JwksView, SessionView
 from keyrack.sessions.exchange import SessionWish
 
-ANY = Access()
+ANY = uncharged()
 """Any valid key, whatever its scopes."""
 KEPT_SECONDS = 300
 """For how long others may keep the public keys: far less than an old one stays published."""
