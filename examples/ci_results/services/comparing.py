@@ -40,17 +40,20 @@ class TooExpensive(Exception):
 class Comparer:
     """Compares files, the large ones a few at a time."""
 
-    def __init__(self, *, seconds: float = MAX_SECONDS):
+    def __init__(self, *, seconds: float = MAX_SECONDS, memory: int = MAX_MEMORY, at_once: int = AT_ONCE):
+        """`memory` is in bytes, of each process; one that waits for its turn waits so many seconds too."""
         self._seconds = seconds
-        self._turns = threading.BoundedSemaphore(AT_ONCE)
+        self._memory = memory
+        self._turns = threading.BoundedSemaphore(at_once)
 
     def compare(self, expected: bytes, actual: bytes, question: Question) -> Comparison:
         """What differs. Raises TooExpensive; Unavailable when it cannot be tried now."""
         if len(expected) + len(actual) <= SMALL:
             return compare(expected, actual, question)
-        sent = json.dumps([*question, len(expected)]).encode() + b"\n" + expected + actual
+        task = json.dumps([self._memory, len(expected), *question]).encode()
         with self._turn():
-            return _COMPARISON.validate_json(_answer(sent, self._seconds))
+            answer = _answer(task + b"\n" + expected + actual, self._seconds)
+        return _COMPARISON.validate_json(answer)
 
     @contextmanager
     def _turn(self) -> Iterator[None]:
@@ -79,12 +82,12 @@ def _answer(sent: bytes, seconds: float) -> bytes:
 
 
 def main() -> None:
-    """Compare what comes in, within the memory that one comparison may take."""
-    resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY, MAX_MEMORY))
-    name, context_lines, length = json.loads(sys.stdin.buffer.readline())
-    content = sys.stdin.buffer.read()
+    """Compare what comes in, within the memory that this may take."""
+    memory, length, *question = json.loads(sys.stdin.buffer.readline())
+    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     try:
-        found = compare(content[:length], content[length:], Question(name, context_lines))
+        content = sys.stdin.buffer.read()
+        found = compare(content[:length], content[length:], Question(*question))
         written = _COMPARISON.dump_json(found)
     except (MemoryError, pygit2.GitError):
         sys.exit(EXPENSIVE)
