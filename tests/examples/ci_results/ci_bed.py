@@ -74,6 +74,7 @@ class Ci:
 
     def __init__(self, variables: Mapping[str, str], clock: Clock):
         self.clock = clock
+        self.variables = variables
         self.settings = Settings.read(variables)
         self.service = Service.open(self.settings, clock=clock, passwords=Passwords(QUICK))
         self.app = create_app(self.service)
