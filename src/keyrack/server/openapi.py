@@ -45,7 +45,7 @@ _ETAG = {"ETag": {"description": "The revision", "schema": {"type": "string", "p
 
 def operation_id(route: APIRoute) -> str:
     """How clients that are generated name an operation."""
-    return f"{route.tags[0]}_{route.name}"
+    return f"{route.tags[0]}_{route.name}".replace("-", "_")
 
 
 def describe(api: FastAPI) -> None:
