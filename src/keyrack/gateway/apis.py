@@ -176,7 +176,7 @@ def _fit(edit: Edit, api: Api) -> None:
     group, needed = edit.group(api.tenant, api.group), origins_of(api.servers)
     if not group.origins:
         bound = replace(group, origins=needed)
-        edit.seal_anew(bound)
+        edit.seal_anew(group, bound)
         edit.write(bound, EventKind.UPSTREAM_UPDATED, {"given": {"api_key_origins": needed}, "api": api.id})
     elif not set(needed) <= set(group.origins):
         raise refuse("api_servers", "The group's key may not be sent there: see its api_key_origins.")

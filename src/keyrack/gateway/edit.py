@@ -59,13 +59,20 @@ class Edit:
         )
         self._write_sealed(empty, text.encode())
 
-    def seal_anew(self, upstream: Upstream) -> None:
-        """Bind every secret that is kept to the origins that the group has now."""
-        for version in upstream.versions:
-            secret = self._secret(upstream, version.number)
+    def seal_anew(self, before: Upstream, after: Upstream, known: str | None = None) -> None:
+        """Bind every secret that is kept to the origins that the group has now.
+
+        Origins that are added later are for the secret that is `known` alone: whoever replaced a key knows
+        its successor, and must not have the old one sent elsewhere by bringing it back.
+        """
+        for version in after.versions:
+            secret = self._secret(after, version.number)
             if secret is not None:
-                moved = replace(secret, facts={"origins": list(upstream.origins)})
-                self._write_sealed(moved, self.vault.opened(secret))
+                plain = self.vault.opened(secret)
+                is_free = not before.origins or hmac.compare_digest(plain, (known or "").encode())
+                bound = after.origins if is_free else secret.facts["origins"]
+                kept = [origin for origin in bound if origin in after.origins]
+                self._write_sealed(replace(secret, facts={"origins": kept}), plain)
 
     def erase(self, upstream: Upstream, *numbers: int) -> None:
         """Erase the secrets of versions, for good."""

@@ -63,7 +63,7 @@ def _with_facts(edit: Edit, upstream: Upstream, wish: UpstreamWish) -> Upstream:
     if _widens(upstream, wish):
         require_key(edit, upstream, wish.key or "")
     if after.origins != upstream.origins:
-        edit.seal_anew(after)
+        edit.seal_anew(upstream, after, wish.key)
     return after
 
 

@@ -20,6 +20,7 @@ from keyrack.core.master_keys import MasterKeys
 from keyrack.core.sealed import SealedSecret
 from keyrack.core.sending import candidates
 from keyrack.core.upstream import SendPolicy, Upstream
+from keyrack.gateway import rotations
 from keyrack.gateway.apis import Apis
 from keyrack.gateway.rotations import first_version
 from keyrack.gateway.upstreams import Upstreams
@@ -30,6 +31,11 @@ from keyrack.vault.secrets import Vault
 
 def sealed(desks: Desks, number: int) -> SealedSecret:
     return desks.bed.verifier.follower.replica.upstream_secrets[desks.get().secret_id(number)]
+
+
+def bound(desks: Desks) -> list[list[str]]:
+    """Where each key that is kept may be sent, by version."""
+    return [sealed(desks, number).facts["origins"] for number in sorted(desks.kept())]
 
 
 @pytest.mark.spec("UG-6", "UG-13")
@@ -66,7 +72,7 @@ def test_a_key_opens_nowhere_else(quick: Desks, moved: dict[str, object]) -> Non
 
 
 @pytest.mark.spec("UG-41", "UG-2")
-def test_other_origins_seal_every_key_that_is_kept_anew(desks: Desks) -> None:
+def test_origins_that_are_added_are_for_the_key_that_was_named_alone(desks: Desks) -> None:
     desks.create(api_key_origins=[ORIGIN])
     desks.rotate(2)
     desks.upstreams.promote(GROUP, by=OPERATOR)
@@ -74,8 +80,18 @@ def test_other_origins_seal_every_key_that_is_kept_anew(desks: Desks) -> None:
     given = {"api_key": key(3), "api_key_origins": [ORIGIN, OTHER_ORIGIN]}
     desks.upstreams.update(GROUP, given, by=OPERATOR)
     assert desks.kept() == {1: key(1), 2: key(2), 3: key(3)}
-    facts = [sealed(desks, number).facts["origins"] for number in (1, 2, 3)]
-    assert facts == [[ORIGIN, OTHER_ORIGIN]] * 3
+    assert bound(desks) == [[ORIGIN], [ORIGIN], [ORIGIN, OTHER_ORIGIN]]
+
+
+@pytest.mark.spec("UG-2")
+def test_a_key_that_was_replaced_is_not_sent_elsewhere_by_who_knows_its_successor(quick: Desks) -> None:
+    quick.create(api_key_origins=[ORIGIN])
+    quick.upstreams.update(GROUP, {"api_key": key(2)}, by=OPERATOR)
+    quick.upstreams.update(GROUP, {"api_key": key(2), "api_key_origins": [OTHER_ORIGIN]}, by=OPERATOR)
+    quick.upstreams.update(GROUP, {"api_key": key(2), "api_key_origins": [ORIGIN, OTHER_ORIGIN]}, by=OPERATOR)
+    quick.upstreams.undo(GROUP, by=OPERATOR)
+    assert rotations.primary(quick.get(), quick.bed.at).hint == rotations.hint(key(1))
+    assert bound(quick) == [[], [ORIGIN, OTHER_ORIGIN]]
 
 
 @pytest.mark.spec("UG-41", "UG-2")
