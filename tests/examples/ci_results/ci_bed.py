@@ -145,7 +145,9 @@ class Ci:
         ]
         path.write_text(json.dumps({"repositories": entries}))
 
-    def test(self, name: str = "one", *, outputs: Mapping[str, str] | None = None, **more: Any) -> RegressionTest:
+    def test(
+        self, name: str = "one", *, outputs: Mapping[str, str] | None = None, **more: Any
+    ) -> RegressionTest:
         """A regression test of a sample of this name, with expected outputs by file name."""
         outputs = {"out.txt": "expected\n"} if outputs is None else outputs
         ignored = more.pop("ignored", ())
