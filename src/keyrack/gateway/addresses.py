@@ -10,8 +10,9 @@ from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_netw
 
 from keyrack.core.model import Address, Network
 
-NEVER = (ip_network("168.63.129.16/32"), ip_network("192.0.0.0/24"))
-"""What clouds tell machines their secrets at, and what is for protocols, though it is public in form."""
+NEVER = (ip_network("168.63.129.16/32"), ip_network("192.0.0.0/24"), ip_network("fec0::/10"))
+"""What clouds tell machines their secrets at, what is for protocols, and what was for one site (RFC 3879):
+public in form."""
 _MAPPING = (
     IPv6Network("::/96"),
     IPv6Network("::ffff:0:0/96"),
