@@ -20,7 +20,7 @@ from keyrack.core.policy import Policy
 from keyrack.core.prepared import Prepared, prepare
 from keyrack.core.sealed import SealedSecret
 from keyrack.core.session import SIGNING_PURPOSE
-from keyrack.core.upstream import SEND_PURPOSE, Api, Upstream
+from keyrack.core.upstream import SEND_PURPOSE, USER_PURPOSE, Api, Upstream
 from keyrack.core.upstream_records import read_api, read_upstream
 from keyrack.stores.holding import Records
 from keyrack.stores.partial import PartialRecords
@@ -89,6 +89,8 @@ class Replica:
         self.apis: dict[str, Api] = {}
         """Both by id, deleted ones as well; they are few, like the secrets that upstreams are sent."""
         self.upstream_secrets: dict[str, SealedSecret] = {}
+        self.user_secrets: set[tuple[str, str]] = set()
+        """Tenant and name of every secret that is or was one user's own: nobody else has to be looked up."""
         self._takers: Mapping[str, Callable[[str, bytes], None]] = {
             Kind.TENANT: self._take_tenant,
             Kind.SECRET: self._take_secret,
@@ -216,6 +218,8 @@ class Replica:
             self.signing_keys[secret.facts["kid"]] = secret
         elif secret.purpose == SEND_PURPOSE:
             self.upstream_secrets[secret_id] = secret
+        elif secret.purpose == USER_PURPOSE:
+            self.user_secrets.add((secret.tenant, secret.name))
 
     def _take_upstream(self, upstream_id: str, body: bytes) -> None:
         self.upstreams[upstream_id] = read_upstream(body)
