@@ -133,12 +133,14 @@ LIGHT = {
     "from keyrack.testing import open_memory; open_memory().close()": {"keyrack"},
     "import keyrack.stores.sql.sqlite": {"keyrack", "sqlalchemy"},
     "import keyrack.stores.objects.opening": {"keyrack"},
+    "import keyrack.cli.app": {"keyrack", "typer", "rich"},
 }
 SPEAKING = {"keyrack.server.tour"}
 """What `serve` tells whoever started it on a terminal."""
 HEAVY = (
     "obstore",
     "httpx",
+    "aiohttp",
     "fastapi",
     "starlette",
     "flask",

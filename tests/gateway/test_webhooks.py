@@ -16,8 +16,9 @@ from gateway.receiver import Receiver, receiving
 
 from keyrack.core.webhooks import Webhook, Webhooks
 from keyrack.gateway.outgoing import Outgoing
+from keyrack.gateway.redelivery import BACK_OFF, JITTER, attempted, retried
 from keyrack.gateway.signals import Signal, SignalKind, Signals
-from keyrack.gateway.webhooks import BACK_OFF, JITTER, LEASE_SECONDS, Courier, Messages, attempted, retried
+from keyrack.gateway.webhooks import LEASE_SECONDS, Courier, Messages
 from keyrack.stores.outbox import Delivery, DeliveryState
 
 SECRET = b"MfKQ9r8GKYqrTwjUPD8ILPZI"

@@ -11,7 +11,7 @@ from keyrack.cli import display, options
 from keyrack.cli.session import opened
 from keyrack.core.errors import NotFound
 from keyrack.core.records import write_time
-from keyrack.gateway.webhooks import retried
+from keyrack.gateway.redelivery import retried
 from keyrack.stores.outbox import Delivery, DeliveryState
 
 app = typer.Typer(help="See what webhooks were told, and send again what was given up.")
