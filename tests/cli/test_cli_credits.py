@@ -36,6 +36,13 @@ def test_a_balance_is_made_changed_listed_and_removed(house: Shell) -> None:
     assert house.json("credits", "list")["data"] == []
 
 
+def test_a_key_names_the_group_in_which_its_owner_pays_or_none(house: Shell) -> None:
+    key = house.json("keys", "mint", "ada", "--owner", "ada", "--scope", "a:b", "--credits", GROUP)["key"]
+    assert key["credits"] == GROUP
+    assert house.json("keys", "update", key["id"], "--clear", "credits")["credits"] is None
+    assert house.json("keys", "update", key["id"], "--credits", GROUP)["credits"] == GROUP
+
+
 @pytest.mark.spec("UG-38")
 def test_a_users_own_key_is_read_from_standard_input_and_shown_nowhere(house: Shell) -> None:
     ran = house("credits", "set", "ada", GROUP, "--tier", "basic", "--own-key", stdin="a-key-of-ada-herself")

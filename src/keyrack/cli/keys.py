@@ -18,6 +18,7 @@ EMPTY: dict[str, Any] = {
     "expires_at": None,
     "networks": [],
     "limits": [],
+    "credits": None,
     "metadata": {},
 }
 
@@ -32,6 +33,10 @@ ExpiresAt = Annotated[
 Networks = Annotated[
     list[str] | None,
     typer.Option("--network", metavar="CIDR", help="Where it may be used from; repeatable."),
+]
+Group = Annotated[
+    str | None,
+    typer.Option("--credits", metavar="GROUP", help="The credit group in which its owner pays for each use."),
 ]
 
 
@@ -48,6 +53,7 @@ def mint(
     expires_at: ExpiresAt = None,
     network: Networks = None,
     limit: options.Limits = None,
+    group: Group = None,
     metadata: options.Metadata = None,
     unique: Annotated[
         str | None, typer.Option(metavar="tenant|owner", help="Refuse a name that a live key there bears.")
@@ -68,6 +74,7 @@ def mint(
         expires_at=expires_at,
         networks=network or (),
         limits=wanted.limits(limit) or (),
+        credits=group,
         metadata=wanted.json_object("metadata", metadata) or {},
         unique=unique,
     )
@@ -110,6 +117,7 @@ def update(
     expires_at: ExpiresAt = None,
     network: Networks = None,
     limit: options.Limits = None,
+    group: Group = None,
     metadata: options.Metadata = None,
     clear: options.Clear = None,
     if_match: options.IfMatch = None,
@@ -125,6 +133,7 @@ def update(
         expires_at=expires_at,
         networks=network,
         limits=wanted.limits(limit),
+        credits=group,
         metadata=wanted.json_object("metadata", metadata),
     )
     with at_desk(store) as desk:
