@@ -92,8 +92,20 @@ def test_a_request_is_logged_by_its_row_and_not_by_its_path(running: Running, se
     assert {"GET /v1/keys/{key_id}", "POST /v1/keys", "GET /v1/me", None} <= operations
     for line in lines:
         named = {"event", "level", "timestamp", "logger", "request_id", "operation"}
-        assert set(line) == named | {"status", "milliseconds", "key_id"}
+        assert set(line) - {"client_request_id"} == named | {"status", "milliseconds", "key_id"}
         assert "?" not in (line["operation"] or "")
+
+
+def test_beside_the_gateways_id_of_a_request_stands_the_clients_if_it_gave_one(running: Running) -> None:
+    def theirs(request_id: str) -> list[str | None]:
+        lines = [line for line in running.logged("request") if line["request_id"] == request_id]
+        return [line.get("client_request_id") for line in lines]
+
+    with running.client("no key") as client:
+        named = client.get("/api/rest/chat/v1/x", headers={"x-request-id": "callers-own"})
+        unnamed = client.get("/api/rest/chat/v1/x")
+    eventually(lambda: theirs(named.headers["x-request-id"]) == ["callers-own"])
+    eventually(lambda: theirs(unnamed.headers["x-request-id"]) == [None])
 
 
 def test_a_refusal_is_logged_with_its_exact_reason(running: Running, secrets: set[str]) -> None:

@@ -120,9 +120,9 @@ def _carrier(plane: DataPlane, exchanges: Exchanges, pause: Pause) -> Carrier:
 
 
 def _identify(scope: Scope) -> str:
-    """Give the request an id of ours; the client's own is only logged."""
-    request_id, state = new_request_id(), scope.setdefault("state", {})
-    state.update(request_id=request_id, client_request_id=state.get("request_id"))
+    """Give the request an id of ours, in place of the client's."""
+    request_id = new_request_id()
+    scope.setdefault("state", {})["request_id"] = request_id
     return request_id
 
 

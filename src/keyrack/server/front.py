@@ -81,8 +81,9 @@ class Front:
             "milliseconds": round((time.perf_counter() - started_at) * 1000, 1),
             "key_id": None if caller is None else caller.key.id,
         }
-        if "client_request_id" in scope["state"]:
-            line["client_request_id"] = scope["state"]["client_request_id"]
+        theirs = scope["state"]["client_request_id"]
+        if theirs not in (None, line["request_id"]):
+            line["client_request_id"] = theirs
         log.info("request", extra=line)
 
     def _is_internal(self, scope: Scope) -> bool:
@@ -113,9 +114,10 @@ def _known_id(scope: Scope) -> str:
 def _identify(scope: Scope) -> None:
     """Give the request the one id that guard, routes and log will use."""
     found = request_id(scope["headers"])
+    is_theirs = (b"x-request-id", found.encode()) in scope["headers"]
     others = [pair for pair in scope["headers"] if pair[0] != b"x-request-id"]
     scope["headers"] = [*others, (b"x-request-id", found.encode())]
-    scope["state"]["request_id"] = found
+    scope["state"].update(request_id=found, client_request_id=found if is_theirs else None)
 
 
 def _too_large(headers: list[tuple[bytes, bytes]]) -> bool:
