@@ -70,6 +70,11 @@ def test_a_wrong_call_is_a_problem_document_with_json(shell: Shell, argv: tuple[
     assert (ran.code, ran.out, ran.problem["code"]) == (2, "", "usage")
 
 
+def test_a_wrong_choice_is_told_in_plain_words_with_those_that_there_are(shell: Shell) -> None:
+    told = shell("upstream", "rotate", "models", "--plan", "fast").err
+    assert told.startswith("keyrack: Invalid value for '--plan': 'fast' is not one of 'planned', ")
+
+
 def test_a_problem_document_has_the_members_of_the_api(shell: Shell) -> None:
     problem = shell("keys", "show", "nope", "--json").problem
     assert list(problem) == ["type", "title", "status", "detail", "code", "details"]

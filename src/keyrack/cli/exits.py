@@ -35,6 +35,8 @@ _CODES: tuple[tuple[type[KeyrackError], int], ...] = (
 )
 _GIVEN = re.compile(rf"(?<=unexpected extra )argument.*|{SCANNER_PATTERN}", re.DOTALL)
 """What a complaint of Typer quotes of what was given, where that may be a secret in the wrong place."""
+_JARGON = "Value error, "
+"""What pydantic, where it is installed, puts before each of its complaints."""
 _NEXT = {
     Unavailable: "Nothing was changed; `keyrack doctor` says what is wrong.",
     Tampered: "`keyrack events check` names the first event that is not as it was committed.",
@@ -57,7 +59,7 @@ def complain(error: KeyrackError, *, as_json: bool) -> None:
 
 def complain_of_usage(message: str, command: str, *, as_json: bool) -> None:
     """Say that a command was not called as it can be, and where its help is; never what was given."""
-    detail = f"{_GIVEN.sub('…', message).rstrip('.')}. See `{command} --help`."
+    detail = f"{_GIVEN.sub('…', message).replace(_JARGON, '').rstrip('.')}. See `{command} --help`."
     error = InvalidRequest(detail, code="usage")
     _write(_document(error) if as_json else f"keyrack: {detail}")
 
