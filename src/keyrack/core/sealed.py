@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from typing import Any, NamedTuple
 
 FORMAT = "kr-sealed-1"
@@ -38,9 +39,11 @@ def parse(text: str) -> Ciphertext | None:
     return None if found is None else Ciphertext(*found.groups())
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class SealedSecret:
     """One version of a reversible secret. Its plain text is never in here."""
+
+    # Without slots, so that its context is written once: an upstream's key is opened for every request.
 
     purpose: str
     tenant: str
@@ -62,7 +65,7 @@ class SealedSecret:
         """Purpose, tenant, name and version: where it is kept."""
         return place(self.purpose, self.tenant, self.name, self.version)
 
-    @property
+    @cached_property
     def context(self) -> bytes:
         """What a ciphertext is bound to: moved to another place, or beside other facts, it does not open."""
         parts = [self.purpose, self.tenant, self.name, self.version, self.facts]

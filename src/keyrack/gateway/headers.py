@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import NamedTuple
 
-from keyrack.core.http import CREDENTIAL_HEADERS, Lines
+from keyrack.core.http import CREDENTIAL_HEADERS, Lines, values
 from keyrack.core.upstream import Api
 from keyrack.guards.answers import OWN_HEADERS
 
@@ -99,8 +99,8 @@ def _without(names: Iterable[str], never: Iterable[str]) -> frozenset[bytes]:
 
 def _nominated(lines: Lines) -> frozenset[bytes]:
     """The headers that `Connection` declares to be about the connection."""
-    values = [value for name, value in lines if name == b"connection"]
-    return frozenset(one.strip().lower() for value in values for one in value.split(b","))
+    said = b",".join(values(lines, b"connection"))
+    return frozenset(one.strip().lower() for one in said.split(b","))
 
 
 def _folded(name: str) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import aiohttp
 
+from keyrack.core.http import by_name, values
 from keyrack.core.upstream import Api
 from keyrack.gateway.echo import EchoScanner
 from keyrack.gateway.exchange import Answered
@@ -39,9 +40,10 @@ class Relay:
         self._key_header = None if answered.injection is None else answered.injection.header
         self._scanner = None if answered.injection is None else EchoScanner(answered.injection.key)
         self._lines = [(name.lower(), value) for name, value in answered.response.raw_headers]
+        self._named = by_name(self._lines)
         self._headers: list[tuple[bytes, bytes]] = []
         self._first = b""
-        content_type = b", ".join(self._values(b"content-type")).decode("latin-1")
+        content_type = b", ".join(values(self._named, b"content-type")).decode("latin-1")
         self.meter = UsageMeter(api.usage_pointers, content_type)
 
     @property
@@ -96,19 +98,18 @@ class Relay:
     def _passed(self) -> list[tuple[bytes, bytes]]:
         """The upstream's headers that pass, and what says how long the body is and how it is written."""
         passed = passed_headers(self._lines, self._api, self._key_header)
-        is_measured = self._response.status not in _BODILESS and not self._values(b"transfer-encoding")
-        passed += [(b"content-length", value) for value in self._values(b"content-length") if is_measured]
+        is_measured = self._response.status not in _BODILESS and not values(self._named, b"transfer-encoding")
+        passed += [
+            (b"content-length", value) for value in values(self._named, b"content-length") if is_measured
+        ]
         if self._scanner is None:
-            passed += [(b"content-encoding", value) for value in self._values(b"content-encoding")]
+            passed += [(b"content-encoding", value) for value in values(self._named, b"content-encoding")]
         if all(name != b"cache-control" for name, _ in passed):
             passed.append((b"cache-control", b"no-store"))
         return passed
 
     def _is_unreadable(self) -> bool:
         """Whether it comes in a form in which a key in it could not be seen."""
-        transfers = self._values(b"transfer-encoding")
-        encodings = () if self._scanner is None else self._values(b"content-encoding")
+        transfers = values(self._named, b"transfer-encoding")
+        encodings = () if self._scanner is None else values(self._named, b"content-encoding")
         return any(one.lower() != b"chunked" for one in transfers) or not _PLAIN.issuperset(encodings)
-
-    def _values(self, name: bytes) -> list[bytes]:
-        return [value for known, value in self._lines if known == name]

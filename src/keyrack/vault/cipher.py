@@ -44,6 +44,7 @@ def unseal(ciphertext: Ciphertext, master_keys: MasterKeys, context: bytes) -> b
 _aead = lru_cache(16)(AESGCM)
 
 
+@lru_cache(1024)
 def _decoded(payload: str) -> bytes:
     """The bytes of a payload; none when it is not written as `seal` writes it."""
     padded = payload + "=" * (-len(payload) % 4)
