@@ -5,6 +5,7 @@ A path that a more lenient reader would take for another endpoint, with another 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 
 from keyrack.core.model import Access
@@ -12,6 +13,9 @@ from keyrack.core.upstream import Api, Endpoint
 from keyrack.gateway.paths import Target
 from keyrack.guards.rows import Row
 from keyrack.guards.table import Table
+
+_PARAMETERS = re.compile(r";[^/]*")
+"""What some servers cut off from each segment before they match it (RFC 3986, 3.3)."""
 
 
 class Endpoints:
@@ -25,11 +29,18 @@ class Endpoints:
     def find(self, method: str, path: str) -> Endpoint | None:
         """The endpoint of a decoded path, or None. One for GET serves HEAD too where HEAD has none."""
         place = self._table.find(method, path)
-        return None if place is None else self._by_row[place.row.method, place.row.path]
+        if place is None or (";" in path and self._reads_otherwise(method, path, place.row)):
+            return None
+        return self._by_row[place.row.method, place.row.path]
 
     def methods(self, path: str) -> list[str]:
         """The methods that have an endpoint at this path."""
-        return self._table.methods(path)
+        return [method for method in self._table.methods(path) if self.find(method, path) is not None]
+
+    def _reads_otherwise(self, method: str, path: str, row: Row) -> bool:
+        """Whether a server that cuts parameters off takes this for something else."""
+        place = self._table.find(method, _PARAMETERS.sub("", path))
+        return place is None or place.row.needs != row.needs
 
 
 class EndpointsByApi:
