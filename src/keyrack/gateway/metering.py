@@ -10,6 +10,8 @@ import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from keyrack.gateway.upstream_fields import MAX_UNITS
+
 MAX_READ = 1024 * 1024
 """How long a JSON text may be to be read for a report."""
 _STREAMS = ("text/event-stream", "application/x-ndjson", "application/jsonl", "application/json-seq")
@@ -60,7 +62,8 @@ class UsageMeter:
         document = _parsed(text)
         for name, pointer in self._pointers.items():
             value = at_pointer(document, pointer)
-            if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+            # More than any balance has is a mistake of the upstream, or more than a store can count.
+            if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_UNITS:
                 self._found[name] = value
 
 
