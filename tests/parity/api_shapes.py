@@ -7,14 +7,17 @@ from functools import partial
 from typing import Any
 
 from guards.bed import BY, Answer, call_asgi
+from session_bed import ONE
 
 from keyrack import Verifier
+from keyrack.core.model import DEFAULT_TENANT
+from keyrack.core.upstream import upstream_id
 from keyrack.gateway.apis import Apis
 from keyrack.gateway.app import Gateway
 from keyrack.gateway.data_plane import DataPlane
 from keyrack.gateway.monitoring import Monitoring
 from keyrack.vault.secrets import Vault
-from parity.cases import ROW
+from parity.cases import GROUP, ROW
 from parity.server_shapes import FORMS, TRUSTED, Form
 from parity.shapes import REALM, Case, Shape
 
@@ -71,7 +74,10 @@ def make_api(verifier: Verifier, upstream: str) -> None:
         "api_servers": [upstream],
         "endpoints": [{"method": ROW.method, "uri": ROW.path, "scope": scope}],
     }
-    Apis(verifier.stores, Vault(None)).create(document, by=BY)
+    group = GROUP["api_credit_group"]
+    if upstream_id(DEFAULT_TENANT, group) in verifier.follower.replica.upstreams:
+        document |= {"api_credit_group": group, "api_credits_enabled": True}
+    Apis(verifier.stores, Vault(ONE)).create(document, by=BY)
     verifier.follower.poll()
 
 

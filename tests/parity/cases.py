@@ -8,17 +8,34 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 from guards.bed import BY, PEER, Bed
+from session_bed import ONE
 
 from keyrack import Access, Limit, Policy, Reason, Verifier
 from keyrack.admin.founding import found
 from keyrack.core.errors import Unavailable
-from keyrack.core.model import Allowed, Decision, Denied
+from keyrack.gateway.upstreams import Upstreams
 from keyrack.guards import Row
 from keyrack.spending import Spender
 from keyrack.tenancy import Tenants
+from keyrack.vault.secrets import Vault
 from parity.shapes import Case
 
 ROW = Row("GET", "/logs", Access(("logs:read",)))
+GROUP = {
+    "api_credit_group": "models",
+    "api_key": "an-upstream-key-of-theirs",
+    "api_key_header": "x-api-key",
+    "credit_tiers": [
+        {
+            "tier_name": "free",
+            "credits": 1,
+            "input_limit": None,
+            "output_limit": None,
+            "reset_frequency": "never",
+        }
+    ],
+}
+"""In which nobody has a balance."""
 REQUEST_ID = ("X-Request-ID", "parity-1")
 
 
@@ -109,19 +126,10 @@ def scope() -> World:
     return presented(bed, bed.text("logs:write"))
 
 
-class NoCredits(Spender):
-    """A spender whose every balance is empty, but for proxies, who have none."""
-
-    def take(self, allowed: Allowed, *rest: Any) -> Decision:
-        if allowed.scopes == ("gateway:authorize",):
-            return allowed
-        return Denied(Reason.CREDITS, allowed.key, details={"balance": 0})
-
-
 def no_credits() -> World:
-    bed = Bed(Policy(limits=(Limit("burst", 1, 60),)))
-    bed.verifier._spender = NoCredits(bed.verifier.stores.counters, Policy())
-    return presented(bed, bed.text("logs:read"))
+    bed = Bed()
+    Upstreams(bed.verifier.stores, Vault(ONE), spread=bed.verifier.spread).create(GROUP, by=BY)
+    return presented(bed, bed.text("logs:read", owner="ada", credits=GROUP["api_credit_group"]))
 
 
 def rate() -> World:

@@ -49,10 +49,7 @@ class RemoteStore:
 
 
 REMOTE_SHAPES: dict[str, Callable[[], Shape]] = {"remote": RemoteStore}
-REMOTE_CANNOT: dict[str, frozenset[Reason]] = {
-    # Where nobody has credits, the service has none for asking either.
-    "remote": frozenset({Reason.CREDITS}),
-}
+REMOTE_CANNOT: dict[str, frozenset[Reason]] = {}
 
 
 def _service_key(verifier: Verifier) -> str:
