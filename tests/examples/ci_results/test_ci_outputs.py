@@ -188,3 +188,17 @@ def test_an_output_that_only_the_mirror_has_is_shown_as_degraded(
     body = ci.get(found.path("expected?format=text"), ci.full_token("ann", Role.USER)).json()
     assert (body["content"], body["storage_status"]) == ("expected\n", "degraded")
     assert body["download_url"] is not None
+
+
+@pytest.mark.spec("CI-80", "CI-87")
+def test_a_report_that_is_repeated_after_a_variant_was_accepted_is_the_same_report(
+    ci: Ci, token: str
+) -> None:
+    found = claimed(ci, expecting(ci, b"expected\n"))
+    upload(found, b"actual\n")
+    with ci.service.database.write() as connection:
+        catalogue.accept_variant(connection, found.test.outputs[NAME], sha(b"actual\n"))
+    upload(found, b"actual\n")
+    found.claimed.finish(found.test, matching=False)
+    (output,) = ci.get(f"/runs/{found.run_id}/samples/{found.test.id}", token).json()["outputs"]
+    assert output["status"] == "fail"
