@@ -8,7 +8,7 @@ from pydantic import Field
 
 from examples.ci_results.enumerations import ErrorGroup, ErrorType, InfrastructureType, Severity
 from examples.ci_results.models.errors import MAX_SAMPLES, ErrorFilter
-from examples.ci_results.schemas.fields import Count, Given, Id, Instant, OffsetQuery, Pagination, Text
+from examples.ci_results.schemas.fields import Count, Flag, Given, Id, Instant, OffsetQuery, Pagination, Text
 from examples.ci_results.services.errors import ErrorCount, RunError
 
 
@@ -29,7 +29,7 @@ class InfrastructureQuery(OffsetQuery):
 
     type: InfrastructureType | None = None
     severity: Severity | None = None
-    include_stack: bool = False
+    include_stack: Flag = False
 
 
 class ErrorSummaryQuery(OffsetQuery):

@@ -20,7 +20,7 @@ from examples.ci_results.problems import Unavailable
 from keyrack import ConfigurationError
 
 if TYPE_CHECKING:
-    from obstore.store import ClientConfig
+    from obstore.store import ClientConfig, RetryConfig
 
 CHUNK = 256 * 1024
 _SCHEMES = ("s3", "gs", "az")
@@ -31,6 +31,8 @@ _CLIENT: ClientConfig = {
     "connect_timeout": timedelta(seconds=3),
     "timeout": timedelta(seconds=30),
 }
+_RETRIES: RetryConfig = {"max_retries": 2, "retry_timeout": timedelta(seconds=30)}
+"""A request waits for an answer of the store, so the store is not asked for minutes."""
 
 
 class Files(Protocol):
@@ -111,7 +113,7 @@ class ObjectFiles:
     """A prefix of an object store."""
 
     def __init__(self, url: str):
-        self._store = from_url(url, client_options=_CLIENT)
+        self._store = from_url(url, client_options=_CLIENT, retry_config=_RETRIES)
 
     def put(self, path: str, source: Path) -> None:
         try:

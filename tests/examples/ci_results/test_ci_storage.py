@@ -256,6 +256,16 @@ def test_a_mirror_that_fails_does_not_refuse_a_report(open_ci: OpenCi, tmp_path:
     assert artifact(ci, found, "actual_output")["storage_status"] == "degraded"
 
 
+@pytest.mark.spec("CI-70", "CI-73")
+def test_an_object_storage_that_does_not_answer_is_degraded(open_ci: OpenCi, bucket: str) -> None:
+    for mirror, status in ((bucket, "ok"), ("no-such-bucket", "degraded")):
+        ci = open_ci(CI_STORAGE_MIRROR_URL=f"s3://{mirror}/runs")
+        body = ci.get("/system/health", ci.full_token("ann", Role.USER)).json()
+        assert body["status"] == status
+        parts = {part["name"]: part["status"] for part in body["dependencies"]}
+        assert (parts["local_storage"], parts["object_storage"]) == ("ok", status)
+
+
 @pytest.mark.spec("CI-78")
 def test_a_row_that_names_another_path_opens_no_file(ci: Ci, tmp_path: Path) -> None:
     token = ci.full_token("ann", Role.USER)
