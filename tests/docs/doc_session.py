@@ -71,8 +71,8 @@ class Session:
         self._take("KEYRACK_KEY=root_key")
 
     def start_server(self) -> None:
-        """Have a server running on the store in the page's folder."""
-        self._serve("keyrack serve")
+        """Have a server running on the store in the page's folder, as `make run` would."""
+        self._serve("keyrack serve --dev")
 
     def run(self, block: Block) -> None:
         """Do what a reader of this block would do. Raises AssertionError when it is not as the page says."""
