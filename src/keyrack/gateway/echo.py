@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from urllib.parse import quote, quote_plus
 
 _SAME_EVERYWHERE = re.compile(r"[A-Za-z0-9_.-]+")
+_PERCENT = re.compile("%[0-9A-F]{2}")
 
 
 class EchoScanner:
@@ -56,19 +57,30 @@ def written_forms(key: str) -> tuple[bytes, ...]:
     """The key as answers may quote it; most keys look the same in each form."""
     if _SAME_EVERYWHERE.fullmatch(key):
         return (key.encode(),)
-    in_json = json.dumps(key)[1:-1]
+    in_json, in_html = json.dumps(key)[1:-1], html.escape(key)
+    in_url = (quote(key), quote(key, safe=""), quote_plus(key))
     forms = (
         key,
         in_json,
         in_json.replace("/", "\\/"),
-        in_json.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e"),
-        html.escape(key),
-        html.escape(key).replace("&#x27;", "&#39;"),
-        quote(key),
-        quote(key, safe=""),
-        quote_plus(key),
+        _escaped(in_json, "&<>", "\\u%04x"),
+        # Gson; System.Text.Json.
+        _escaped(in_json, "&<>='", "\\u%04x"),
+        _escaped(key.replace("\\", "\\\\"), "\"&'+<>`", "\\u%04X"),
+        in_html,
+        in_html.replace("&#x27;", "&#39;"),
+        # Mustache; .NET's encoder.
+        _escaped(in_html.replace("&#x27;", "&#39;"), "/=`", "&#x%02X;"),
+        _escaped(in_html, "+`", "&#x%02X;"),
+        *in_url,
+        *(_PERCENT.sub(lambda found: found[0].lower(), one) for one in in_url),
     )
     return tuple(dict.fromkeys(form.encode() for form in forms))
+
+
+def _escaped(text: str, characters: str, form: str) -> str:
+    """The text with these characters written by their numbers."""
+    return "".join(form % ord(one) if one in characters else one for one in text)
 
 
 def _overlap(data: bytes, needle: bytes) -> int:

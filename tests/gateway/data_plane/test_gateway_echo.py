@@ -69,6 +69,11 @@ def test_an_event_that_does_not_resemble_the_key_is_passed_on_at_once() -> None:
         html.escape(ODD).replace("&#x27;", "&#39;"),
         quote(ODD),
         quote(ODD, safe=""),
+        "sk-p%2fq%2br%3ds%26t%3cu%3e%22v%27w%25x-0123456789",
+        r"sk-p/q+r\u003ds\u0026t\u003cu\u003e\"v\u0027w%x-0123456789",
+        r"sk-p/q\u002Br=s\u0026t\u003Cu\u003E\u0022v\u0027w%x-0123456789",
+        "sk-p&#x2F;q+r&#x3D;s&amp;t&lt;u&gt;&quot;v&#39;w%x-0123456789",
+        "sk-p/q&#x2B;r=s&amp;t&lt;u&gt;&quot;v&#x27;w%x-0123456789",
     ],
 )
 def test_a_key_is_seen_in_every_form_in_which_text_is_quoted(shown: str) -> None:
