@@ -8,27 +8,25 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, NamedTuple
 
 from keyrack.core.errors import Unavailable
-from keyrack.core.http import Headers, Response
+from keyrack.core.http import Headers, Response, extract
 from keyrack.core.model import Address, Allowed, Denied, Reason
 from keyrack.core.sending import candidates
 from keyrack.core.upstream import Api, Endpoint, SendPolicy, Upstream, UpstreamVersion
 from keyrack.gateway.charging import Charges, Held, Short
-from keyrack.gateway.decider import Asked, Decider, Passed, new_request_id, origin_of
+from keyrack.gateway.decider import Asked, Decider, Passed, new_request_id
+from keyrack.gateway.monitoring.signals import Signal, SignalKind, Signals
 from keyrack.gateway.paths import Target
 from keyrack.gateway.refusals import Refusals, Refused
-from keyrack.gateway.signals import Signal, SignalKind, Signals
 from keyrack.stores.balances import Account, Balance, Outcome
 from keyrack.verifier import Verifier
 
 
-@dataclass(frozen=True, slots=True)
-class Admission:
+class Admission(NamedTuple):
     """A request that may be sent."""
 
     allowed: Allowed | None
@@ -37,6 +35,8 @@ class Admission:
     """The API's, which is the key's own unless the API is public."""
     api: Api
     endpoint: Endpoint
+    operation: str
+    """How the log names it."""
     upstream: Upstream | None
     """None for an API that needs no key of an upstream."""
     request_id: str
@@ -87,7 +87,7 @@ class Admissions:
         that will report what came of the request; without one the caller carries it. `input_units` is what
         is known of the body's size.
         """
-        asked = Asked(target, headers, client, request_id or new_request_id())
+        asked = Asked(target, extract(headers), client, request_id or new_request_id())
         decide, waits = self._decider.decide, self._decider.waits(asked)
         passed = await asyncio.to_thread(decide, asked) if waits else decide(asked)
         if isinstance(passed, Response):
@@ -108,12 +108,13 @@ class Admissions:
             self._tell(held, passed)
             return await self._take_back(Reason.CREDITS, passed, asked, details=held.details)
         if passed.spent is not None:
-            self._verifier.keep(passed.spent, origin_of(passed, asked.request_id))
+            self._verifier.keep(passed.spent, (passed.operation, asked.request_id))
         return Admission(
             passed.allowed,
             api.tenant,
             api,
             passed.endpoint,
+            passed.operation,
             upstream,
             asked.request_id,
             held,
@@ -185,9 +186,8 @@ class Admissions:
         if passed.allowed is not None:
             denied = denied._replace(key=passed.allowed.key, secret=passed.allowed.secret)
         if passed.spent is not None:
-            undo = partial(
-                self._verifier.give_back, passed.spent, denied, origin_of(passed, asked.request_id)
-            )
+            origin = (passed.operation, asked.request_id)
+            undo = partial(self._verifier.give_back, passed.spent, denied, origin)
             denied = await asyncio.to_thread(undo) if self._verifier.stores.counters.blocks else undo()
         if reason is Reason.UNCONFIGURED:
             refused = Refused.UPSTREAM_KEY_UNAVAILABLE

@@ -21,7 +21,7 @@ from keyrack.gateway.carrying import Carrier, Journey
 from keyrack.gateway.data_plane import DataPlane
 from keyrack.gateway.decider import new_request_id
 from keyrack.gateway.exchange import Exchanges
-from keyrack.gateway.outgoing import Outgoing
+from keyrack.gateway.monitoring.outgoing import Outgoing
 from keyrack.gateway.paths import PREFIX, read_target
 from keyrack.gateway.refusals import Refused
 from keyrack.gateway.sending import Sender
@@ -128,8 +128,7 @@ def _identify(scope: Scope) -> str:
 
 def _describe(scope: Scope, admission: Admission) -> None:
     """What the line that is logged for this request says of it."""
-    api, endpoint = admission.api, admission.endpoint
-    scope["state"]["operation"] = f"{endpoint.method} {PREFIX}{api.name}/{api.version}{endpoint.uri}"
+    scope["state"]["operation"] = admission.operation
     scope["state"]["key"] = admission.allowed
 
 

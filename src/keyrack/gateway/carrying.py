@@ -15,13 +15,13 @@ from keyrack.gateway.body import BodyTooLong, ClientGone, RequestBody
 from keyrack.gateway.charging import Charges
 from keyrack.gateway.exchange import Answered, Dispatch
 from keyrack.gateway.headers import BACKEND_TIME, GATEWAY_TIME, sent_headers
+from keyrack.gateway.monitoring.signals import Signal, SignalKind, Signals
 from keyrack.gateway.paths import Target
 from keyrack.gateway.presence import Presence
 from keyrack.gateway.refusals import Refusals, Refused
 from keyrack.gateway.relay import Cut, Relay
 from keyrack.gateway.sending import Sender
 from keyrack.gateway.settlement import Settlement
-from keyrack.gateway.signals import Signal, SignalKind, Signals
 from keyrack.guards.asgi import Receive, Send
 from keyrack.stores.opened import Clock
 
@@ -120,14 +120,15 @@ class Carrier:
         """What the gateway says on an upstream's answer; times in milliseconds."""
         now = time.perf_counter()
         said = [
-            ("x-request-id", journey.admission.request_id),
-            (GATEWAY_TIME, f"{(sent_at - journey.begun_at) * 1000:.1f}"),
-            (BACKEND_TIME, f"{(now - sent_at) * 1000:.1f}"),
+            (b"x-request-id", journey.admission.request_id.encode()),
+            (GATEWAY_TIME, b"%.1f" % ((sent_at - journey.begun_at) * 1000)),
+            (BACKEND_TIME, b"%.1f" % ((now - sent_at) * 1000)),
         ]
         allowed = journey.admission.allowed
         if allowed is not None and allowed.rates:
-            said += ratelimit_headers(allowed.rates, self._clock())
-        return [(name.encode(), value.encode()) for name, value in said]
+            rates = ratelimit_headers(allowed.rates, self._clock())
+            said += [(name.encode(), value.encode()) for name, value in rates]
+        return said
 
     def _refuse(self, journey: Journey, refused: Refused) -> Response:
         admission = journey.admission

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import NamedTuple
 
-from keyrack.core.http import Headers, Response, extract
+from keyrack.core.http import Presented, Response
 from keyrack.core.model import DEFAULT_TENANT, Access, Address, Allowed, Decision, Denied, Reason
 from keyrack.core.upstream import Api, Endpoint
 from keyrack.gateway.endpoints import EndpointsByApi, find_api
@@ -28,7 +28,7 @@ class Asked(NamedTuple):
     """A request as it is decided on."""
 
     target: Target
-    headers: Headers
+    presented: Presented
     client: Address | None
     request_id: str
 
@@ -42,6 +42,8 @@ class Passed(NamedTuple):
     allowed: Allowed | None
     api: Api
     endpoint: Endpoint
+    operation: str
+    """How journal and log name it: its endpoint, and never the path that was called."""
     spent: Spent | None = None
     """What it was charged, to be kept or given back by whoever goes on."""
 
@@ -57,25 +59,23 @@ class Decider:
 
     def waits(self, asked: Asked) -> bool:
         """Whether the decision may wait for a network; an event loop then asks for it in a thread."""
-        return self._verifier.waits(extract(asked.headers))
+        return self._verifier.waits(asked.presented)
 
     def decide(self, asked: Asked) -> Passed | Response:
         """What passed and was charged to its limits, not yet noted; or the refusal, noted."""
-        presented = extract(asked.headers)
-        if presented is Reason.MISSING:
+        if asked.presented is Reason.MISSING:
             return self._decide_keyless(asked)
         origin: Origin = (UNNAMED, asked.request_id)
-        identified = self._verifier.identify(presented, _access(None, asked.client), origin)
+        identified = self._verifier.identify(asked.presented, _access(None, asked.client), origin)
         if isinstance(identified, Denied):
             return self._deny(identified, asked)
         found = self._find(identified.key.tenant, asked)
         if isinstance(found, Response):
             return found
         scope = None if found.api.public else found.endpoint.scope
-        origin = origin_of(found, asked.request_id)
         spent = self._verifier.spend(identified, _access(scope, asked.client))
         if isinstance(spent.decision, Denied):
-            self._verifier.keep(spent, origin)
+            self._verifier.keep(spent, (found.operation, asked.request_id))
             return self._deny(spent.decision, asked)
         return found._replace(allowed=spent.decision, spent=spent)
 
@@ -104,7 +104,8 @@ class Decider:
         endpoints, path = self._endpoints.of(api), asked.target.decoded
         endpoint = endpoints.find(asked.target.method, path)
         if endpoint is not None:
-            return Passed(None, api, endpoint)
+            operation = f"{endpoint.method} {PREFIX}{api.name}/{api.version}{endpoint.uri}"
+            return Passed(None, api, endpoint, operation)
         methods = endpoints.methods(path)
         if not methods:
             return self._refuse(Refused.ENDPOINT_NOT_FOUND, asked)
@@ -127,12 +128,6 @@ def new_request_id() -> str:
     """An id for a request: 128 random bits."""
     # Seeded by the system and again after a fork; it has to be unique, not secret, on every request.
     return f"{random.getrandbits(128):032x}"
-
-
-def origin_of(passed: Passed, request_id: str) -> Origin:
-    """How the journal names a request: its endpoint, and never the path that was called."""
-    api, endpoint = passed.api, passed.endpoint
-    return f"{endpoint.method} {PREFIX}{api.name}/{api.version}{endpoint.uri}", request_id
 
 
 @lru_cache(ACCESSES_KEPT)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import aiohttp
 from aiohttp import ClientResponse
@@ -14,7 +14,7 @@ from yarl import URL
 from keyrack.gateway.admission import Admission
 from keyrack.gateway.body import RequestBody
 from keyrack.gateway.injection import Injection
-from keyrack.gateway.outgoing import Outgoing
+from keyrack.gateway.monitoring.outgoing import Outgoing
 from keyrack.gateway.refusals import Refused
 
 IDEMPOTENT = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS"})
@@ -24,8 +24,7 @@ FAILURES = frozenset({500, 502, 503, 504})
 REFUSALS = frozenset({401, 403})
 
 
-@dataclass(frozen=True, slots=True)
-class Dispatch:
+class Dispatch(NamedTuple):
     """What is to be sent for one admitted request, but for the key."""
 
     admission: Admission
@@ -49,8 +48,7 @@ class Dispatch:
         return self.is_repeatable and self.body.is_replayable
 
 
-@dataclass(frozen=True, slots=True)
-class Answered:
+class Answered(NamedTuple):
     """The beginning of an answer, and with what it was got. Whoever has it ends it."""
 
     response: ClientResponse

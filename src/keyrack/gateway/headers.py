@@ -43,11 +43,12 @@ _CREDENTIALS = frozenset(
     }
 )
 _OWN_PREFIX = "x-keyrack-"
-GATEWAY_TIME, BACKEND_TIME = "x-gateway-time", "x-backend-time"
+GATEWAY_TIME, BACKEND_TIME = b"x-gateway-time", b"x-backend-time"
 _NOT_SENT = HOP_BY_HOP | _FRAMING | _CREDENTIALS | {"x-request-id"}
 _NOT_PASSED = (
     HOP_BY_HOP
-    | {"authorization", "www-authenticate", "content-length", "content-encoding", GATEWAY_TIME, BACKEND_TIME}
+    | {"authorization", "www-authenticate", "content-length", "content-encoding"}
+    | {GATEWAY_TIME.decode(), BACKEND_TIME.decode()}
     | OWN_HEADERS
 )
 _ALWAYS = frozenset({"content-type"})
