@@ -26,8 +26,8 @@ from bench.population import PEPPERS
 from bench.serving import SERVER_CORE, Server, serving
 from keyrack import Authority, Verifier, Wish
 from keyrack.core.master_keys import MasterKeys
-from keyrack.gateway.apis import Apis
-from keyrack.gateway.upstreams import Upstreams
+from keyrack.gateway.admin.apis import Apis
+from keyrack.gateway.admin.upstreams import Upstreams
 from keyrack.server.app import create_app
 from keyrack.server.garbage import settle
 from keyrack.server.wire import App, Receive, Scope, Send

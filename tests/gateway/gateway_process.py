@@ -9,8 +9,8 @@ import sys
 from patience import eventually
 
 from keyrack import Verifier
-from keyrack.gateway.chores import Chores
-from keyrack.gateway.monitoring import Monitoring
+from keyrack.gateway.monitoring.chores import Chores
+from keyrack.gateway.monitoring.watch import Monitoring
 from keyrack.testing import PEPPERS, FixedClock
 
 SENDS = 50

@@ -14,9 +14,9 @@ from keyrack.core.events import EventKind, open_entry
 from keyrack.core.master_keys import MasterKeys
 from keyrack.core.upstream import Upstream
 from keyrack.core.webhooks import Webhooks
-from keyrack.gateway.chores import Chores
-from keyrack.gateway.monitoring import Monitoring
-from keyrack.gateway.upstreams import Upstreams
+from keyrack.gateway.admin.upstreams import Upstreams
+from keyrack.gateway.monitoring.chores import Chores
+from keyrack.gateway.monitoring.watch import Monitoring
 from keyrack.stores.protocols import Excerpt
 from keyrack.vault.secrets import Vault
 

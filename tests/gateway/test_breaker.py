@@ -10,7 +10,7 @@ import pytest
 from engine_bed import Bed, opened
 
 from keyrack.core.errors import Unavailable
-from keyrack.gateway.breaker import FRESH_SECONDS, CircuitBreakers
+from keyrack.gateway.monitoring.breaker import FRESH_SECONDS, CircuitBreakers
 from keyrack.stores.breakers import Breaker, MemoryBreakers
 from keyrack.stores.gateway_state import GatewayState
 

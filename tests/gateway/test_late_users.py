@@ -10,8 +10,8 @@ import pytest
 from engine_bed import OPERATOR, Bed, opened
 
 from keyrack import Access
-from keyrack.gateway.late_users import LateUsers
-from keyrack.gateway.signals import Signals
+from keyrack.gateway.monitoring.late_users import LateUsers
+from keyrack.gateway.monitoring.signals import Signals
 
 HERE, THERE = ip_address("192.0.2.1"), ip_address("192.0.2.2")
 REJECTED, ALERT = "rotation.old_key_rejected", "alert.old_key_rejected"

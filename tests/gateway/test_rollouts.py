@@ -11,7 +11,7 @@ from gateway.rotation_bed import GROUP, RotationBed, rotating
 
 from keyrack.core.events import EventKind
 from keyrack.core.upstream import Rollout, SendPolicy
-from keyrack.gateway.rollouts import Rollouts
+from keyrack.gateway.monitoring.rollouts import Rollouts
 from keyrack.testing.samples import at_once
 
 DAY = 24 * 3600.0

@@ -13,9 +13,9 @@ from gateway.rotation_bed import lines
 
 from keyrack.core.errors import Unavailable
 from keyrack.core.webhooks import Webhook, Webhooks
-from keyrack.gateway import signals as signals_module
-from keyrack.gateway.signals import Signal, SignalKind, Signals
-from keyrack.gateway.webhooks import Messages
+from keyrack.gateway.monitoring import signals as signals_module
+from keyrack.gateway.monitoring.signals import Signal, SignalKind, Signals
+from keyrack.gateway.monitoring.webhooks import Messages
 from keyrack.stores.gateway_state import GatewayState
 from keyrack.stores.outbox import MemoryOutbox
 

@@ -10,7 +10,7 @@ from engine_bed import OPERATOR
 from gateway.rotation_bed import GROUP, RotationBed, rotating
 
 from keyrack.core.errors import Unavailable
-from keyrack.gateway.tally import Tally
+from keyrack.gateway.monitoring.tally import Tally
 from keyrack.stores.gateway_state import GatewayState
 from keyrack.stores.sends import HourUse, MemorySends, Refuser, VersionUse
 

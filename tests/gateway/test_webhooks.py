@@ -15,10 +15,10 @@ from engine_bed import Bed, opened
 from gateway.receiver import Receiver, receiving
 
 from keyrack.core.webhooks import Webhook, Webhooks
-from keyrack.gateway.outgoing import Outgoing
+from keyrack.gateway.monitoring.outgoing import Outgoing
+from keyrack.gateway.monitoring.signals import Signal, SignalKind, Signals
+from keyrack.gateway.monitoring.webhooks import LEASE_SECONDS, Courier, Messages
 from keyrack.gateway.redelivery import BACK_OFF, JITTER, attempted, retried
-from keyrack.gateway.signals import Signal, SignalKind, Signals
-from keyrack.gateway.webhooks import LEASE_SECONDS, Courier, Messages
 from keyrack.stores.outbox import Delivery, DeliveryState
 
 SECRET = b"MfKQ9r8GKYqrTwjUPD8ILPZI"

@@ -18,6 +18,7 @@ from keyrack.guards.answers import refusal
 from keyrack.server.app import create_app
 from keyrack.server.proxies import for_nginx
 from keyrack.settings import Settings
+from keyrack.stores.balances import KEPT_SECONDS
 from keyrack.tenancy import Tenants
 
 FORMS = ("nginx", "caddy", "traefik", "envoy")
@@ -487,7 +488,24 @@ def test_only_the_proxy_that_got_the_decision_reports_it_and_once(make: Make) ->
 
 
 @pytest.mark.spec("UG-53")
-@pytest.mark.parametrize("made_up", ["", "x", "a.1..openai.code", "0" * 32, "é.1.x.openai.abc"])
+@pytest.mark.parametrize("is_reported", [True, False])
+def test_a_decision_that_has_ended_long_ago_is_reported_no_more(make: Make, is_reported: bool) -> None:
+    """Its reservation is known no longer by then."""
+    bed, text = credited(make)
+    told = ask(bed, "caddy", text).header("x-request-id")
+    balances = bed.verifier.stores.balances
+    if is_reported:
+        assert report(bed, told, "settled").status == 200
+    bed.clock.advance(61)
+    balances.lapse(bed.clock())
+    bed.clock.advance(KEPT_SECONDS + 61)
+    balances.lapse(bed.clock())
+    assert balances.reservation((told or "").partition(".")[0]) is None
+    assert report(bed, told, "refunded", 502).code == "conflict"
+
+
+@pytest.mark.spec("UG-53")
+@pytest.mark.parametrize("made_up", ["", "x", "a.c.1..openai.code", "0" * 32, "é.c.1.x.openai.abc"])
 def test_a_decision_that_was_never_told_is_not_found(make: Make, made_up: str) -> None:
     bed, text = credited(make)
     told = ask(bed, "caddy", text).header("x-request-id") or ""

@@ -10,8 +10,8 @@ from keyrack.cli.desk import client_of
 from keyrack.cli.secrets import given_master_keys
 from keyrack.cli.session import Session, opened
 from keyrack.client import Page
-from keyrack.gateway.balances import CreditBalances
-from keyrack.gateway.presenting import balance_json
+from keyrack.gateway.admin.balances import CreditBalances
+from keyrack.gateway.admin.presenting import balance_json
 from keyrack.settings import Settings
 from keyrack.stores.urls import is_server
 from keyrack.vault.secrets import Vault

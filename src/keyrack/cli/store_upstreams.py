@@ -8,8 +8,8 @@ from typing import Any
 from keyrack.cli.session import Session
 from keyrack.client import Page
 from keyrack.core.upstream import Upstream
-from keyrack.gateway.apis import Apis
-from keyrack.gateway.presenting import (
+from keyrack.gateway.admin.apis import Apis
+from keyrack.gateway.admin.presenting import (
     api_json,
     history_json,
     rotation_json,
@@ -17,8 +17,8 @@ from keyrack.gateway.presenting import (
     use_if_readable,
     versions_json,
 )
-from keyrack.gateway.tally import Tally
-from keyrack.gateway.upstreams import Upstreams
+from keyrack.gateway.admin.upstreams import Upstreams
+from keyrack.gateway.monitoring.tally import Tally
 from keyrack.vault.secrets import Vault
 
 Document = dict[str, Any]

@@ -13,11 +13,11 @@ from itertools import count
 from keyrack.core.errors import Unavailable
 from keyrack.core.rotation import is_live
 from keyrack.core.upstream import UpstreamVersion
-from keyrack.gateway.breaker import CircuitBreakers
 from keyrack.gateway.exchange import Answered, Dispatch, Exchanges
 from keyrack.gateway.injection import Injector, UpstreamKeyUnavailable
+from keyrack.gateway.monitoring.breaker import CircuitBreakers
+from keyrack.gateway.monitoring.signals import Signal, SignalKind, Signals
 from keyrack.gateway.refusals import Refused
-from keyrack.gateway.signals import Signal, SignalKind, Signals
 from keyrack.stores.opened import Clock
 
 BASE_SECONDS, CAP_SECONDS = 0.25, 2.0

@@ -19,7 +19,6 @@ from keyrack.stores.balances import (
     Meter,
     Order,
     Outcome,
-    Reservation,
 )
 from keyrack.stores.crediting import shortage
 from keyrack.stores.opened import Stores
@@ -127,10 +126,6 @@ class Charges:
             return await self._end(reservation_id, ending)
         except Unavailable:
             return True
-
-    async def reservation(self, reservation_id: str) -> Reservation | None:
-        """A reservation, for whoever reports on it. Raises Unavailable."""
-        return await self._ask(lambda balances: balances.reservation(reservation_id))
 
     async def renew(self) -> None:
         """Renew what is carried, once, and tell of ends that could not be told before."""

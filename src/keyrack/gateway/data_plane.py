@@ -7,7 +7,7 @@ from typing import NamedTuple, Self
 from keyrack.gateway.admission import Admissions
 from keyrack.gateway.charging import Charges
 from keyrack.gateway.injection import Injector
-from keyrack.gateway.monitoring import Monitoring
+from keyrack.gateway.monitoring.watch import Monitoring
 from keyrack.vault.secrets import Vault
 from keyrack.verifier import Verifier
 

@@ -19,10 +19,10 @@ from keyrack.gateway import receipts
 from keyrack.gateway.admission import Admission
 from keyrack.gateway.data_plane import DataPlane
 from keyrack.gateway.injection import Injection, UpstreamKeyUnavailable
+from keyrack.gateway.monitoring.signals import Signal, SignalKind
 from keyrack.gateway.paths import Target
 from keyrack.gateway.receipts import Receipt
 from keyrack.gateway.refusals import Refused
-from keyrack.gateway.signals import Signal, SignalKind
 from keyrack.stores.balances import Outcome
 
 POLICY = SendPolicy.HOLD_OLD
@@ -117,6 +117,7 @@ class Handover:
             return admission.request_id
         receipt = Receipt(
             admission.request_id if admission.held is None else admission.held.id,
+            admission.held is not None,
             0 if admission.user_key is not None else number,
             "" if admission.allowed is None else admission.allowed.key.id,
             admission.upstream.name,

@@ -12,8 +12,8 @@ from functools import lru_cache
 from keyrack.core.errors import Unavailable
 from keyrack.core.sealed import SealedSecret, place
 from keyrack.core.upstream import USER_PURPOSE, Upstream
+from keyrack.gateway.admin.origins import origins_of
 from keyrack.gateway.admission import Admission
-from keyrack.gateway.origins import origins_of
 from keyrack.stores.protocols import Kind
 from keyrack.stores.sealing import open_secret
 from keyrack.vault.secrets import Vault

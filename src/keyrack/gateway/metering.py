@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from keyrack.gateway.upstream_fields import MAX_UNITS
+from keyrack.gateway.admin.upstream_fields import MAX_UNITS
 
 MAX_READ = 1024 * 1024
 """How long a JSON text may be to be read for a report."""

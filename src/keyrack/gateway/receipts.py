@@ -13,6 +13,7 @@ from typing import NamedTuple
 from keyrack.core.peppers import Pepper, Peppers
 
 CODE_BYTES = 12
+_CHARGED, _FREE = "c", "f"
 
 
 class Receipt(NamedTuple):
@@ -20,6 +21,8 @@ class Receipt(NamedTuple):
 
     id: str
     """The reservation's, where credits are held; else 128 random bits."""
+    is_charged: bool
+    """Whether credits were held: a reservation that is not known any more has ended then."""
     number: int
     """The version of the upstream's key that the proxy was handed; 0 where it was the user's own key."""
     key_id: str
@@ -29,7 +32,8 @@ class Receipt(NamedTuple):
 
 def write(receipt: Receipt, reporter: str, peppers: Peppers) -> str:
     """The id to tell the proxy whose key has this id: a plain request id of at most 128 characters."""
-    text = f"{receipt.id}.{receipt.number}.{receipt.key_id}.{receipt.group}"
+    kind = _CHARGED if receipt.is_charged else _FREE
+    text = f"{receipt.id}.{kind}.{receipt.number}.{receipt.key_id}.{receipt.group}"
     return f"{text}.{_code(text, reporter, peppers.first)}"
 
 
@@ -39,8 +43,8 @@ def read(written: str, reporter: str, peppers: Peppers) -> Receipt | None:
     known = (_code(text, reporter, pepper) for pepper in peppers)
     if not any(hmac.compare_digest(code.encode(), one.encode()) for one in known):
         return None
-    receipt_id, number, key_id, group = text.split(".", 3)
-    return Receipt(receipt_id, int(number), key_id, group)
+    receipt_id, kind, number, key_id, group = text.split(".", 4)
+    return Receipt(receipt_id, kind == _CHARGED, int(number), key_id, group)
 
 
 def _code(text: str, reporter: str, pepper: Pepper) -> str:

@@ -45,9 +45,7 @@ class Reports:
 
     async def _ended(self, receipt: Receipt, outcome: Outcome) -> bool:
         """Whether this report is the one that ends the decision."""
-        balances = self._verifier.stores.balances
-        held = None if balances is None else await self._charges.reservation(receipt.id)
-        if held is not None:
+        if receipt.is_charged:
             return await self._charges.end(receipt.id, outcome)
         return await self._claimed(receipt)
 

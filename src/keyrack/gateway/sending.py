@@ -11,9 +11,9 @@ from keyrack.core.rotation import is_live
 from keyrack.core.upstream import Plan, Upstream, UpstreamVersion
 from keyrack.gateway.attempts import Attempts
 from keyrack.gateway.exchange import Answered, Dispatch
+from keyrack.gateway.monitoring.signals import Signal, SignalKind, Signals
+from keyrack.gateway.monitoring.tally import Fallback, Tally
 from keyrack.gateway.refusals import Refused
-from keyrack.gateway.signals import Signal, SignalKind, Signals
-from keyrack.gateway.tally import Fallback, Tally
 from keyrack.stores.opened import Clock
 
 UNAUTHORIZED = 401

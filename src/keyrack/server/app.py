@@ -9,11 +9,11 @@ from importlib.metadata import version
 from fastapi import FastAPI
 
 from keyrack.core.master_keys import MasterKeys
-from keyrack.gateway.apis import Apis
+from keyrack.gateway.admin.apis import Apis
+from keyrack.gateway.admin.balances import CreditBalances
+from keyrack.gateway.admin.upstreams import Upstreams
 from keyrack.gateway.app import Gateway
-from keyrack.gateway.balances import CreditBalances
 from keyrack.gateway.data_plane import DataPlane
-from keyrack.gateway.upstreams import Upstreams
 from keyrack.guards.asgi import Guard
 from keyrack.network_blocks import NetworkBlocks
 from keyrack.server.background import Background

@@ -10,11 +10,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from keyrack.core.errors import KeyrackError
 from keyrack.core.model import Network
 from keyrack.core.webhooks import Webhooks
-from keyrack.gateway.chores import Chores
-from keyrack.gateway.late_users import LateUsers
-from keyrack.gateway.monitoring import Monitoring
-from keyrack.gateway.outgoing import Outgoing
-from keyrack.gateway.webhooks import Courier
+from keyrack.gateway.monitoring.chores import Chores
+from keyrack.gateway.monitoring.late_users import LateUsers
+from keyrack.gateway.monitoring.outgoing import Outgoing
+from keyrack.gateway.monitoring.watch import Monitoring
+from keyrack.gateway.monitoring.webhooks import Courier
 from keyrack.server.metrics import Metrics
 from keyrack.verifier import Verifier
 

@@ -12,10 +12,10 @@ from pydantic import Field
 
 from keyrack.core.authority import Authority, needed_to_read, needed_to_rotate
 from keyrack.core.model import Key
-from keyrack.gateway.apis import Apis
-from keyrack.gateway.balances import CreditBalances
-from keyrack.gateway.tally import Tally
-from keyrack.gateway.upstreams import Upstreams
+from keyrack.gateway.admin.apis import Apis
+from keyrack.gateway.admin.balances import CreditBalances
+from keyrack.gateway.admin.upstreams import Upstreams
+from keyrack.gateway.monitoring.tally import Tally
 from keyrack.issuer import Issuer
 from keyrack.network_blocks import NetworkBlocks
 from keyrack.presenting import key_json, uses_if_readable

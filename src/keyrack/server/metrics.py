@@ -13,7 +13,7 @@ from typing import Any, Literal
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
-from keyrack.gateway.monitoring import Monitoring
+from keyrack.gateway.monitoring.watch import Monitoring
 from keyrack.server import shared_folder
 from keyrack.verifier import Verifier
 

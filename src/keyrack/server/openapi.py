@@ -34,6 +34,8 @@ _BODIED = {
     "415": "The body is not declared as JSON",
     "422": "A field is outside its rule",
 }
+_RULED = {"422": _BODIED["422"]}
+"""Names have rules where they stand in a path as well."""
 _CONDITIONAL = {"412": "If-Match names an older revision"}
 _HEADERS = {
     "401": {"WWW-Authenticate": {"schema": {"type": "string"}}},
@@ -106,6 +108,8 @@ def _problems(operation: dict[str, Any], method: str, path: str, access: object)
         found |= _NAMED
     if "requestBody" in operation:
         found |= _BODIED
+    if "/{username}" in path:
+        found |= _RULED
     if method != "get" and operation["tags"][0] not in hot_document.TAGS:
         found |= _CHANGED
     if any(parameter["name"] == "if-match" for parameter in operation.get("parameters", ())):

@@ -20,7 +20,8 @@ _PATH = {
     "name": "path",
     "in": "path",
     "required": True,
-    "description": "Path and query of the request, as Envoy will send them.",
+    "description": "Path and query of the request, as Envoy will send them; 400 where the path could be "
+    "read in two ways.",
     "schema": {"type": "string", "pattern": "^[A-Za-z0-9_~-][A-Za-z0-9._~-]{0,200}$"},
 }
 _ANY_PROXY = (

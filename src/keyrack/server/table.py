@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from keyrack.admin import exporting
 from keyrack.core.model import Access
-from keyrack.gateway.balances import MANAGE_CREDITS, READ_CREDITS
-from keyrack.gateway.reach import MANAGE, READ
+from keyrack.gateway.admin.balances import MANAGE_CREDITS, READ_CREDITS
+from keyrack.gateway.admin.reach import MANAGE, READ
 from keyrack.guards import LATER, OPEN, Row
 from keyrack.network_blocks import MANAGE_BLOCKS
 

@@ -1,6 +1,6 @@
 """What the management of upstreams and APIs takes: bodies and queries. Here are only shapes.
 
-The rules of each field stand in keyrack.gateway.upstream_fields, rotation_fields and api_fields.
+The rules of each field stand in keyrack.gateway.admin.upstream_fields, rotation_fields and api_fields.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from pydantic import ConfigDict, Field, StrictBool, StrictInt, StrictStr
 from pydantic.config import JsonDict
 
 from keyrack.core.rotation import MAX_GRACE, MIN_GRACE
-from keyrack.gateway import api_fields, origins, upstream_fields
-from keyrack.gateway.rotations import STEPS
+from keyrack.gateway.admin import api_fields, origins, upstream_fields
+from keyrack.gateway.admin.rotations import STEPS
 from keyrack.server.bodies import Body, Paging, Scope, Time
 
 GROUP_PATTERN = f"^{upstream_fields.NAME_PATTERN}$"
@@ -63,7 +63,7 @@ GRACE_SHAPE: JsonDict = {
     "maximum": int(MAX_GRACE.total_seconds()),
     "examples": [86400],
 }
-"""As the document describes it; keyrack.gateway.rotations refuses what is outside, by a code of its own."""
+"""As the document describes it; gateway.admin.rotations refuses what is outside, by a code of its own."""
 TENANT = Field(max_length=100, description="Whose: the caller's own, or with `tenants:manage` another.")
 
 

@@ -1,6 +1,6 @@
 """The seam for what was sent to upstreams: how often each version went out, and what became of it.
 
-Counts are gathered in memory (keyrack.gateway.tally) and added here every half second; a crash loses at
+Counts are gathered in memory (gateway.monitoring.tally) and added here every half second; a crash loses at
 most that.
 """
 

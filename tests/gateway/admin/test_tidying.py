@@ -17,7 +17,7 @@ from keyrack.core.events import Event, EventKind
 from keyrack.core.model import VersionState
 from keyrack.core.sending import candidates
 from keyrack.core.upstream import SendPolicy
-from keyrack.gateway.tidying import tidy
+from keyrack.gateway.admin.tidying import tidy
 from keyrack.stores.ledger import Draft
 
 PROCESSES = 4
@@ -126,7 +126,7 @@ def test_an_end_that_cannot_be_read_counts_as_passed_and_is_reported(
     known = quick.bed.verifier.follower.replica.upstreams[upstream.id]
     found = candidates(known, "request", default=SendPolicy.HOLD_OLD, now=quick.bed.at)
     assert [one.number for one in found] == [2]
-    with caplog.at_level(logging.ERROR, "keyrack.gateway.tidying"):
+    with caplog.at_level(logging.ERROR, "keyrack.gateway.admin.tidying"):
         assert quick.tidy() == 1
     assert caplog.messages == [f"the end of version 1 of {upstream.id} cannot be read"]
     assert (quick.tidy(), quick.actions()[-1]) == (0, "cleaned_up")

@@ -14,7 +14,7 @@ import keyrack
 from keyrack.core import errors
 from keyrack.core.errors import KeyrackError
 from keyrack.core.http import ANSWERS
-from keyrack.gateway.apis import ApiNotFound
+from keyrack.gateway.admin.apis import ApiNotFound
 from keyrack.gateway.refusals import Refused
 
 SOURCE = Path(keyrack.__file__).parent

@@ -14,8 +14,8 @@ from keyrack.core.errors import KeyrackError
 from keyrack.core.model import VersionState
 from keyrack.core.sending import candidates
 from keyrack.core.upstream import Plan, SendPolicy, Upstream
-from keyrack.gateway import rotations
-from keyrack.gateway.rotations import ACTIVE, EXPIRED, NONE, Start
+from keyrack.gateway.admin import rotations
+from keyrack.gateway.admin.rotations import ACTIVE, EXPIRED, NONE, Start
 
 NOW = datetime(2030, 1, 2, tzinfo=UTC)
 HOUR = timedelta(hours=1)

@@ -11,8 +11,8 @@ from server.server_bed import House, problem
 from upstream_bed import DAY, HOUR, PLACE, ROTATION, Desks, group, key, made, rotated
 
 from keyrack.core.events import EventKind
-from keyrack.gateway.rotation_fields import read_start
-from keyrack.gateway.upstream_fields import validated
+from keyrack.gateway.admin.rotation_fields import read_start
+from keyrack.gateway.admin.upstream_fields import validated
 from keyrack.server.upstream_bodies import GroupBody, GroupPutBody, RotationStartBody
 
 

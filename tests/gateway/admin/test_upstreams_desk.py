@@ -20,11 +20,11 @@ from keyrack.core.master_keys import MasterKeys
 from keyrack.core.sealed import SealedSecret
 from keyrack.core.sending import candidates
 from keyrack.core.upstream import SendPolicy, Upstream
-from keyrack.gateway import rotations
-from keyrack.gateway.apis import Apis
-from keyrack.gateway.rotations import first_version
-from keyrack.gateway.upstreams import Upstreams
-from keyrack.gateway.users import Users
+from keyrack.gateway.admin import rotations
+from keyrack.gateway.admin.apis import Apis
+from keyrack.gateway.admin.rotations import first_version
+from keyrack.gateway.admin.upstreams import Upstreams
+from keyrack.gateway.admin.users import Users
 from keyrack.vault.reencryption import reencrypt
 from keyrack.vault.secrets import Vault
 

@@ -8,7 +8,7 @@ import pytest
 from server.server_bed import House, problem
 from upstream_bed import GROUP, HOUR, ORIGIN, PLACE, ROTATION, TIER, group, key, made, rotated
 
-from keyrack.gateway.presenting import UNUSED, api_json, rotation_json, upstream_json, versions_json
+from keyrack.gateway.admin.presenting import UNUSED, api_json, rotation_json, upstream_json, versions_json
 from keyrack.server.upstream_views import ApiView, GroupVersionView, GroupView, RotationState, RotationView
 
 READ_FIELDS = {

@@ -11,7 +11,7 @@ from upstream_bed import DAY, GROUP, HOUR, ORIGIN, OTHER_ORIGIN, PLACE, ROTATION
 
 from keyrack.core.sending import candidates
 from keyrack.core.upstream import SendPolicy
-from keyrack.gateway.tidying import tidy
+from keyrack.gateway.admin.tidying import tidy
 from keyrack.vault.secrets import Vault
 
 

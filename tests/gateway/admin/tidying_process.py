@@ -7,7 +7,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.synchronize import Barrier
 
 from keyrack import Verifier
-from keyrack.gateway.tidying import tidy
+from keyrack.gateway.admin.tidying import tidy
 from keyrack.testing import PEPPERS
 
 PATIENCE_SECONDS = 120.0

@@ -11,9 +11,9 @@ from session_bed import ONE
 from keyrack.core.events import Event
 from keyrack.core.records import write_time
 from keyrack.core.upstream import Upstream
-from keyrack.gateway.apis import Apis
-from keyrack.gateway.tidying import tidy
-from keyrack.gateway.upstreams import Upstreams
+from keyrack.gateway.admin.apis import Apis
+from keyrack.gateway.admin.tidying import tidy
+from keyrack.gateway.admin.upstreams import Upstreams
 from keyrack.vault.secrets import Vault
 
 HOUR, DAY = 3600, 86_400

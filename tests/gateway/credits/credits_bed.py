@@ -8,8 +8,8 @@ from engine_bed import OPERATOR, Bed
 from session_bed import ONE
 
 from keyrack.core.upstream import Upstream
-from keyrack.gateway.balances import CreditBalances
-from keyrack.gateway.upstreams import Upstreams
+from keyrack.gateway.admin.balances import CreditBalances
+from keyrack.gateway.admin.upstreams import Upstreams
 from keyrack.stores.balances import Account, Amendment, Balance
 from keyrack.vault.secrets import Vault
 

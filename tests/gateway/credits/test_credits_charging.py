@@ -213,7 +213,7 @@ def test_an_end_that_cannot_be_told_is_told_later(carrier: Carrier) -> None:
         carrier.passes(LEASE_SECONDS)
         assert carrier.lapse() == 0
         assert carrier.available() == 6
-        kept = await carrier.charges.reservation(held.id)
+        kept = carrier.balances.reservation(held.id)
         assert kept is not None
         assert kept.outcome is SETTLED
 
@@ -226,7 +226,7 @@ def test_what_a_proxy_carries_is_not_renewed_and_lapses_as_it_said(carrier: Carr
         held = await carrier.held(at_lapse=SETTLED, reporter="0aA1bB2cC3dD")
         await carrier.charges.renew()
         assert carrier.balances.renewals == [[]]
-        kept = await carrier.charges.reservation(held.id)
+        kept = carrier.balances.reservation(held.id)
         assert kept is not None
         assert kept.reporter == "0aA1bB2cC3dD"
         carrier.balances.down = True

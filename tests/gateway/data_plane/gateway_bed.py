@@ -18,11 +18,11 @@ from session_bed import ONE
 
 from keyrack import Policy, Wish
 from keyrack.core.upstream import Api, Upstream
-from keyrack.gateway.apis import Apis
+from keyrack.gateway.admin.apis import Apis
+from keyrack.gateway.admin.upstreams import Upstreams
 from keyrack.gateway.app import Gateway
 from keyrack.gateway.data_plane import DataPlane
-from keyrack.gateway.monitoring import Monitoring
-from keyrack.gateway.upstreams import Upstreams
+from keyrack.gateway.monitoring.watch import Monitoring
 from keyrack.guards.asgi import Receive, Scope, Send
 from keyrack.server.front import Front
 from keyrack.server.run import configuration

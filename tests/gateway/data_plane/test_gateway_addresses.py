@@ -6,7 +6,7 @@ from ipaddress import ip_network
 
 import pytest
 
-from keyrack.gateway.addresses import may_be_reached
+from keyrack.gateway.monitoring.addresses import may_be_reached
 
 PUBLIC = [
     "1.1.1.1",

@@ -16,7 +16,7 @@ from raw_upstream import Exchange, replying
 from test_gateway_route import problem
 from wire import begun, head
 
-from keyrack.gateway.balances import CreditBalances
+from keyrack.gateway.admin.balances import CreditBalances
 from keyrack.stores.balances import Balance
 
 

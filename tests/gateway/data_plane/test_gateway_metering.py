@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from keyrack.gateway.admin.upstream_fields import MAX_UNITS
 from keyrack.gateway.metering import Units, UsageMeter
-from keyrack.gateway.upstream_fields import MAX_UNITS
 
 POINTERS = {"input": "/in", "output": "/out"}
 

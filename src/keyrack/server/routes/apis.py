@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Body, Path, Query, Response
 
 from keyrack.core.upstream import Api
-from keyrack.gateway.presenting import api_json
+from keyrack.gateway.admin.presenting import api_json
 from keyrack.presenting import page_json
 from keyrack.server.bodies import NoBody
 from keyrack.server.dependencies import By, Engine, IfMatch

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Body, Path, Query, Request, Response
 
 from keyrack.core import fields
-from keyrack.gateway.presenting import balance_json
+from keyrack.gateway.admin.presenting import balance_json
 from keyrack.presenting import page_json
 from keyrack.server.balance_bodies import BalancePatchBody, BalancesQuery, BalanceView
 from keyrack.server.bodies import NoBody

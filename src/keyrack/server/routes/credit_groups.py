@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Body, Path, Query, Response
 
 from keyrack.core.upstream import Upstream
-from keyrack.gateway.presenting import (
+from keyrack.gateway.admin.presenting import (
     history_json,
     rotation_json,
     upstream_json,

@@ -7,16 +7,16 @@ from dataclasses import dataclass, field
 from typing import Self
 
 from keyrack.core.webhooks import Webhooks
-from keyrack.gateway.breaker import CircuitBreakers
-from keyrack.gateway.signals import Signals
-from keyrack.gateway.tally import Tally
-from keyrack.gateway.webhooks import Messages
+from keyrack.gateway.monitoring.breaker import CircuitBreakers
+from keyrack.gateway.monitoring.signals import Signals
+from keyrack.gateway.monitoring.tally import Tally
+from keyrack.gateway.monitoring.webhooks import Messages
 from keyrack.stores.opened import Stores
 
 
 @dataclass(frozen=True, slots=True)
 class Monitoring:
-    """Counts, circuit breakers and signals. keyrack.gateway.chores keeps them going."""
+    """Counts, circuit breakers and signals. keyrack.gateway.monitoring.chores keeps them going."""
 
     tally: Tally
     breakers: CircuitBreakers

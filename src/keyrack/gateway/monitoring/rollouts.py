@@ -15,11 +15,12 @@ from keyrack.core.authority import Authority
 from keyrack.core.events import EventKind
 from keyrack.core.rotation import rotating
 from keyrack.core.upstream import Plan, Rollout, SendPolicy, Upstream
-from keyrack.gateway import alerts, rotations
-from keyrack.gateway.edit import Edit
-from keyrack.gateway.signals import Signals
-from keyrack.gateway.tally import FIRST_SENDS, Tally
-from keyrack.gateway.tidying import NOTHING_OPENED, TIDIER
+from keyrack.gateway.admin import rotations
+from keyrack.gateway.admin.edit import Edit
+from keyrack.gateway.admin.tidying import NOTHING_OPENED, TIDIER
+from keyrack.gateway.monitoring import alerts
+from keyrack.gateway.monitoring.signals import Signals
+from keyrack.gateway.monitoring.tally import FIRST_SENDS, Tally
 from keyrack.stores.ledger import Draft
 from keyrack.stores.opened import Stores
 from keyrack.stores.sends import VersionUse

@@ -1,7 +1,7 @@
 """What the gateway tells people and their systems: a log line, a count and a message to each webhook.
 
 Each is told once, by one process: it is claimed in the store first. Telling is cheap; claiming is done
-behind (keyrack.gateway.chores), so a store that is down delays what is told and loses none of it.
+behind (keyrack.gateway.monitoring.chores), so a store that is down delays what is told and loses none of it.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class Signal:
 
 
 class Addressing(Protocol):
-    """Who knows which webhooks want what: keyrack.gateway.webhooks."""
+    """Who knows which webhooks want what: keyrack.gateway.monitoring.webhooks."""
 
     def deliveries(self, signal: Signal, notice: Notice) -> Iterable[Delivery]:
         """What is owed for a signal."""

@@ -13,12 +13,13 @@ from datetime import UTC, datetime, timedelta
 from keyrack.chores import Chore
 from keyrack.core.errors import KeyrackError
 from keyrack.core.upstream import Upstream
-from keyrack.gateway.alerts import judged
-from keyrack.gateway.announcing import Announcer
-from keyrack.gateway.key_rotations import KeyRotations
-from keyrack.gateway.monitoring import Monitoring
-from keyrack.gateway.rollouts import Rollouts
-from keyrack.gateway.tidying import tidy
+from keyrack.gateway.admin.tidying import tidy
+from keyrack.gateway.leftovers import Leftovers
+from keyrack.gateway.monitoring.alerts import judged
+from keyrack.gateway.monitoring.announcing import Announcer
+from keyrack.gateway.monitoring.key_rotations import KeyRotations
+from keyrack.gateway.monitoring.rollouts import Rollouts
+from keyrack.gateway.monitoring.watch import Monitoring
 from keyrack.verifier import Verifier
 
 LOOK_SECONDS = 0.1
@@ -35,7 +36,7 @@ SETTLED = timedelta(seconds=10)
 KEPT_SECONDS = 40 * 24 * 3600
 """How long hours, notices and deliveries are kept."""
 
-log = logging.getLogger("keyrack.gateway.chores")
+log = logging.getLogger("keyrack.gateway.monitoring.chores")
 
 
 class Chores:
@@ -48,6 +49,7 @@ class Chores:
         self._announcer = Announcer(verifier.stores, verifier.follower, monitoring.signals)
         self._rollouts = Rollouts(verifier.stores, monitoring.tally, monitoring.signals)
         self._keys = KeyRotations(verifier.stores, monitoring.signals)
+        self._leftovers = Leftovers(verifier.stores, verifier.follower)
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._run, name="keyrack-gateway", daemon=True)
         self.jobs = (
@@ -58,6 +60,7 @@ class Chores:
             Chore("rotations cannot be judged", self.judge, JUDGE_SECONDS),
             Chore("rotations of keys cannot be judged", self._keys.judge, KEYS_SECONDS),
             Chore("rotations cannot be cleaned up", self.tidy, STEP_SECONDS),
+            Chore("what deleted groups left cannot be removed", self._leftovers.clear, STEP_SECONDS),
             Chore("credits of lost requests cannot be given back", self.lapse, STEP_SECONDS),
             Chore("signals cannot be told", monitoring.signals.flush, REFRESH_SECONDS),
             Chore("old counts cannot be dropped", self.forget, FORGET_SECONDS),

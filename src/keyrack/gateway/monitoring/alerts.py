@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 from keyrack.core.model import VersionState
 from keyrack.core.records import write_time
 from keyrack.core.upstream import Rollout, Upstream, UpstreamVersion
-from keyrack.gateway import rotations
-from keyrack.gateway.signals import Signal, SignalKind
-from keyrack.gateway.tally import HOUR_SECONDS, UpstreamUse
+from keyrack.gateway.admin import rotations
+from keyrack.gateway.monitoring.signals import Signal, SignalKind
+from keyrack.gateway.monitoring.tally import HOUR_SECONDS, UpstreamUse
 
 LATE = 0.8
 """The share of grace after which nobody should use an old version any more."""

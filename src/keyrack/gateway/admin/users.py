@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from keyrack.core.errors import Conflict
 from keyrack.core.upstream import Api, Upstream
-from keyrack.gateway.reach import everything
+from keyrack.gateway.admin.reach import everything
 from keyrack.stores.ledger import Draft
 from keyrack.stores.opened import Stores
 from keyrack.stores.protocols import Kind, Listing

@@ -12,12 +12,12 @@ from keyrack.core.errors import Conflict, NotFound, PreconditionFailed
 from keyrack.core.events import EventKind
 from keyrack.core.fields import refuse
 from keyrack.core.upstream import Api, api_id
-from keyrack.gateway import reach
-from keyrack.gateway.api_fields import require_sound, validated
-from keyrack.gateway.auditing import audited
-from keyrack.gateway.edit import Edit
-from keyrack.gateway.origins import origins_of
-from keyrack.gateway.reach import MANAGE, READ
+from keyrack.gateway.admin import reach
+from keyrack.gateway.admin.api_fields import require_sound, validated
+from keyrack.gateway.admin.auditing import audited
+from keyrack.gateway.admin.edit import Edit
+from keyrack.gateway.admin.origins import origins_of
+from keyrack.gateway.admin.reach import MANAGE, READ
 from keyrack.givers import as_now
 from keyrack.key_changes import Spread, require_changeable
 from keyrack.stores.ledger import Draft

@@ -14,8 +14,8 @@ from keyrack.core.events import EventKind
 from keyrack.core.rotation import live
 from keyrack.core.sealed import SealedSecret
 from keyrack.core.upstream import SEND_PURPOSE, Upstream, UpstreamVersion, upstream_id
-from keyrack.gateway import rotations
-from keyrack.gateway.auditing import audited
+from keyrack.gateway.admin import rotations
+from keyrack.gateway.admin.auditing import audited
 from keyrack.stores.ledger import Draft
 from keyrack.vault.secrets import Vault
 
@@ -82,6 +82,11 @@ class Edit:
                 erased = replace(secret, ciphertext=None, not_after=self.now)
                 event = audited(EventKind.SECRET_RETIRED, self.by, self.now, {"version": number})
                 self.draft.write_secret(erased, event)
+
+    def ended(self, upstream: Upstream) -> Upstream:
+        """A group as it is once it is deleted; its secrets are erased here."""
+        self.erase(upstream, *(one.number for one in upstream.versions))
+        return replace(upstream, rollout=None, deleted_at=self.now)
 
     def erase_dropped(self, before: Upstream, after: Upstream) -> None:
         """Erase the secrets that nothing can bring back after a change."""

@@ -10,7 +10,7 @@ from keyrack.core import scopes
 from keyrack.core.errors import ConfigurationError, ValidationFailed
 from keyrack.core.fields import refuse
 from keyrack.core.upstream import Api, Endpoint
-from keyrack.gateway import origins, upstream_fields
+from keyrack.gateway.admin import origins, upstream_fields
 from keyrack.gateway.endpoints import Endpoints
 from keyrack.guards import templates
 from keyrack.wishes import Reader

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from keyrack.core.events import Event, EventKind, Head, open_known
 from keyrack.core.model import VersionState
 from keyrack.core.upstream import Upstream
-from keyrack.gateway import alerts
-from keyrack.gateway.signals import Signal, SignalKind, Signals
+from keyrack.gateway.monitoring import alerts
+from keyrack.gateway.monitoring.signals import Signal, SignalKind, Signals
 from keyrack.stores.follower import Follower
 from keyrack.stores.opened import Stores
 from keyrack.stores.outbox import Notice
@@ -96,6 +96,6 @@ def _expired(upstream: Upstream) -> Iterator[Signal]:
 
 
 def _rotated(event: Event) -> Notice | None:
-    """Which key of ours has two secrets from this event on: keyrack.gateway.key_rotations looks after it."""
+    """Which key of ours has two secrets from this event on: `key_rotations` looks after it."""
     begins = event.kind in (EventKind.ROTATION_STARTED, EventKind.ROTATION_UNDONE)
     return Notice(event.subject, event.at.timestamp()) if begins and event.subject else None

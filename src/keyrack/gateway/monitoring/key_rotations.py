@@ -1,6 +1,6 @@
 """What is to be told of rotations of our own keys while they last: that an old secret is used, and its end.
 
-Which keys those are is remembered in the store from the event that began it (keyrack.gateway.announcing).
+Which keys those are is remembered in the store from the event that began it (`announcing`).
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from keyrack.core.model import Key, VersionState
 from keyrack.core.records import write_time
-from keyrack.gateway.signals import HOUR_SECONDS, Signal, SignalKind, Signals
+from keyrack.gateway.monitoring.signals import HOUR_SECONDS, Signal, SignalKind, Signals
 from keyrack.stores.journal import Use
 from keyrack.stores.opened import Stores
 from keyrack.stores.outbox import Notice

@@ -12,9 +12,9 @@ import aiohttp
 
 from keyrack.core.model import DEFAULT_TENANT
 from keyrack.core.webhooks import Webhook, Webhooks
-from keyrack.gateway.outgoing import Outgoing
+from keyrack.gateway.monitoring.outgoing import Outgoing
+from keyrack.gateway.monitoring.signals import Signal, content
 from keyrack.gateway.redelivery import attempted
-from keyrack.gateway.signals import Signal, content
 from keyrack.stores.opened import Stores
 from keyrack.stores.outbox import Delivery, DeliveryState, Notice
 
@@ -25,7 +25,7 @@ LEASE_SECONDS = 60.0
 
 
 class Messages:
-    """Makes the messages that signals owe. Implements keyrack.gateway.signals.Addressing."""
+    """Makes the messages that signals owe. Implements keyrack.gateway.monitoring.signals.Addressing."""
 
     def __init__(self, webhooks: Webhooks):
         self._webhooks = webhooks

@@ -10,7 +10,7 @@ from keyrack.core.authority import Authority
 from keyrack.core.events import EventKind
 from keyrack.core.sealed import SealedSecret, place
 from keyrack.core.upstream import USER_PURPOSE, Upstream
-from keyrack.gateway.auditing import audited
+from keyrack.gateway.admin.auditing import audited
 from keyrack.stores.ledger import Draft
 from keyrack.vault.secrets import Vault
 

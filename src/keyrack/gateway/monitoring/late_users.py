@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from keyrack.core.model import Reason
-from keyrack.gateway.signals import Signal, SignalKind, Signals
+from keyrack.gateway.monitoring.signals import Signal, SignalKind, Signals
 from keyrack.stores.journal import Refusal
 
 HOUR_SECONDS = 3600

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,14 +11,15 @@ from keyrack.core.errors import Conflict, NotFound, PreconditionFailed
 from keyrack.core.events import Event, EventKind, open_known
 from keyrack.core.rotation import next_number
 from keyrack.core.upstream import Upstream, upstream_id
-from keyrack.gateway import reach, rotations
-from keyrack.gateway.edit import Edit, standing
-from keyrack.gateway.reach import MANAGE, READ
-from keyrack.gateway.rotation_fields import RotationChange, RotationWish, read_change, read_start
-from keyrack.gateway.rotations import Start
-from keyrack.gateway.updating import require_key, start, updated
-from keyrack.gateway.upstream_fields import UpstreamWish, validated
-from keyrack.gateway.users import Users
+from keyrack.gateway.admin import reach, rotations
+from keyrack.gateway.admin.edit import Edit, standing
+from keyrack.gateway.admin.reach import MANAGE, READ
+from keyrack.gateway.admin.rotation_fields import RotationChange, RotationWish, read_change, read_start
+from keyrack.gateway.admin.rotations import Start
+from keyrack.gateway.admin.updating import require_key, start, updated
+from keyrack.gateway.admin.upstream_fields import UpstreamWish, validated
+from keyrack.gateway.admin.users import Users
+from keyrack.gateway.leftovers import clear
 from keyrack.givers import as_now
 from keyrack.key_changes import Spread, require_changeable
 from keyrack.stores.balances import Balances
@@ -56,6 +56,7 @@ class Upstreams:
         require_changeable(self._stores)
         require_credits(self._stores)
         wish = validated(given)
+        self._clear(wanted, given["api_credit_group"], by)
 
         def change(draft: Draft) -> Upstream:
             edit = self._edit(draft, by, wanted)
@@ -175,15 +176,20 @@ class Upstreams:
     def delete(
         self, group: str, *, by: Authority, tenant: str | None = None, if_match: int | None = None
     ) -> Upstream:
-        """Erase a group's keys and the group. Raises Conflict (`group_in_use`) while an API uses it."""
+        """Erase a group's keys, the group, and what its users have in it.
+
+        Raises Conflict (`group_in_use`) while an API uses it; and Unavailable, also where the group is gone
+        and its balances could not be removed yet, which a server then does.
+        """
         users = Users(self._stores, reach.tenant_for(by, tenant, needs=MANAGE))
 
         def deleted(edit: Edit, upstream: Upstream) -> tuple[Upstream, EventKind]:
             users.require_none(edit.draft, upstream)
-            edit.erase(upstream, *(one.number for one in upstream.versions))
-            return replace(upstream, rollout=None, deleted_at=edit.now), EventKind.UPSTREAM_DELETED
+            return edit.ended(upstream), EventKind.UPSTREAM_DELETED
 
-        return self._change(group, deleted, by=by, tenant=tenant, if_match=if_match, given={}, urgent=True)
+        gone = self._change(group, deleted, by=by, tenant=tenant, if_match=if_match, given={}, urgent=True)
+        self._clear(gone.tenant, gone.name, by)
+        return gone
 
     def get(self, group: str, *, by: Authority, tenant: str | None = None) -> Upstream:
         """A group that was not deleted. Raises NotFound (`group_not_found`), NotHeld."""
@@ -207,6 +213,11 @@ class Upstreams:
         found = self._stores.keys.entries(excerpt)
         events = [open_known(entry, self._stores.peppers)[0] for entry in found[:most]]
         return events, events[-1].number if len(found) > most else None
+
+    def _clear(self, tenant: str, group: str, by: Authority) -> None:
+        """Remove what users of a deleted group have, should there have been one of this name."""
+        if self._stores.keys.record(Kind.UPSTREAM, upstream_id(tenant, group)) is not None:
+            clear(self._stores, tenant, {group}, by=by)
 
     def _record(self, group: str, by: Authority, tenant: str | None) -> Upstream | None:
         wanted = reach.tenant_for(by, tenant, needs=READ)

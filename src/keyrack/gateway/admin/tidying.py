@@ -1,4 +1,4 @@
-"""What time does to credit groups, written down: grace that ran out, and keys that nothing brings back.
+"""What becomes of credit groups by themselves: grace runs out, keys are past bringing back, tenants end.
 
 Sending never waits for this: an old key is no candidate from its end on. Any number of processes may do it.
 """
@@ -9,9 +9,11 @@ import logging
 from datetime import UTC, datetime, timedelta
 
 from keyrack.core.authority import Authority
+from keyrack.core.events import EventKind
+from keyrack.core.model import Tenant
 from keyrack.core.upstream import Upstream, UpstreamVersion
-from keyrack.gateway import rotations
-from keyrack.gateway.edit import Edit
+from keyrack.gateway.admin import rotations
+from keyrack.gateway.admin.edit import Edit
 from keyrack.stores.ledger import Draft
 from keyrack.stores.opened import Stores
 from keyrack.stores.replica import Replica
@@ -21,7 +23,7 @@ TIDIER = "gateway"
 NOTHING_OPENED = Vault(None)
 """To erase a secret, nobody opens it."""
 
-log = logging.getLogger("keyrack.gateway.tidying")
+log = logging.getLogger("keyrack.gateway.admin.tidying")
 
 
 def tidy(stores: Stores, replica: Replica, now: datetime, *, settled: timedelta = timedelta(0)) -> int:
@@ -49,6 +51,9 @@ class _Tidying:
             return False
         events = len(draft.entries)
         edit = Edit(draft, NOTHING_OPENED, Authority.service(TIDIER, ()), self._now)
+        if _is_left(upstream, draft.tenant(upstream.tenant)):
+            edit.write(edit.ended(upstream), EventKind.UPSTREAM_DELETED, {})
+            return True
         if rotations.is_expired(upstream, self._now):
             _report_unreadable(upstream)
             upstream = edit.clean(upstream)
@@ -57,10 +62,16 @@ class _Tidying:
 
 
 def _is_due(upstream: Upstream, replica: Replica, now: datetime) -> bool:
-    if rotations.is_expired(upstream, now):
+    is_left = _is_left(upstream, replica.tenants.get(upstream.tenant))
+    if is_left or rotations.is_expired(upstream, now):
         return True
     secrets = (replica.upstream_secrets.get(upstream.secret_id(one.number)) for one in _ended(upstream, now))
     return any(secret is not None and secret.ciphertext is not None for secret in secrets)
+
+
+def _is_left(upstream: Upstream, tenant: Tenant | None) -> bool:
+    """Whether the tenant of a group was deleted, and the group was not."""
+    return tenant is not None and tenant.deleted_at is not None and upstream.deleted_at is None
 
 
 def _ended(upstream: Upstream, now: datetime) -> list[UpstreamVersion]:

@@ -10,7 +10,7 @@ from typing import Any
 from keyrack.core import fields
 from keyrack.core.errors import ValidationFailed
 from keyrack.core.fields import refuse
-from keyrack.gateway.upstream_fields import MAX_UNITS, instant, key, whole
+from keyrack.gateway.admin.upstream_fields import MAX_UNITS, instant, key, whole
 from keyrack.stores.balances import Amendment
 from keyrack.wishes import Reader
 

@@ -17,7 +17,7 @@ from aiohttp.connector import AddrInfoType, Connection
 from aiohttp.tracing import Trace
 
 from keyrack.core.model import DEFAULT_TENANT, Network
-from keyrack.gateway.addresses import may_be_reached
+from keyrack.gateway.monitoring.addresses import may_be_reached
 
 CONNECT_SECONDS = 10.0
 IDLE_SECONDS = 4.0

@@ -12,7 +12,7 @@ from keyrack.core import fields
 from keyrack.core.errors import ValidationFailed
 from keyrack.core.fields import refuse
 from keyrack.core.upstream import ResetFrequency, Tier
-from keyrack.gateway import origins
+from keyrack.gateway.admin import origins
 from keyrack.wishes import Reader
 
 MIN_KEY, MAX_KEY = 16, 4096

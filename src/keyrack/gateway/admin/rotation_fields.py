@@ -10,8 +10,8 @@ from typing import Any
 from keyrack.core.errors import ValidationFailed
 from keyrack.core.fields import refuse
 from keyrack.core.upstream import Plan
-from keyrack.gateway import rotations
-from keyrack.gateway.upstream_fields import instant, key, require_both
+from keyrack.gateway.admin import rotations
+from keyrack.gateway.admin.upstream_fields import instant, key, require_both
 from keyrack.wishes import Reader
 
 _NEW, _END, _GRACE = "api_key_new", "api_key_rotation_expires", "grace_seconds"

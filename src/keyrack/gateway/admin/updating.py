@@ -12,10 +12,10 @@ from keyrack.core.events import EventKind
 from keyrack.core.fields import refuse
 from keyrack.core.rotation import next_number, rotating
 from keyrack.core.upstream import Upstream
-from keyrack.gateway import rotations
-from keyrack.gateway.edit import Edit
-from keyrack.gateway.rotations import Start
-from keyrack.gateway.upstream_fields import ROTATION_FIELDS, UpstreamWish
+from keyrack.gateway.admin import rotations
+from keyrack.gateway.admin.edit import Edit
+from keyrack.gateway.admin.rotations import Start
+from keyrack.gateway.admin.upstream_fields import ROTATION_FIELDS, UpstreamWish
 
 
 def updated(edit: Edit, upstream: Upstream, wish: UpstreamWish) -> tuple[Upstream, EventKind]:

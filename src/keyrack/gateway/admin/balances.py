@@ -15,13 +15,13 @@ from keyrack.core.errors import NotFound
 from keyrack.core.events import EventKind
 from keyrack.core.fields import name, refuse
 from keyrack.core.upstream import Tier, Upstream, upstream_id
-from keyrack.gateway import reach
-from keyrack.gateway.auditing import audited
-from keyrack.gateway.balance_fields import BalanceWish, tier_required, validated
-from keyrack.gateway.edit import standing
-from keyrack.gateway.reach import everything
-from keyrack.gateway.upstreams import require_credits
-from keyrack.gateway.user_keys import UserKeys
+from keyrack.gateway.admin import reach
+from keyrack.gateway.admin.auditing import audited
+from keyrack.gateway.admin.balance_fields import BalanceWish, tier_required, validated
+from keyrack.gateway.admin.edit import standing
+from keyrack.gateway.admin.reach import everything
+from keyrack.gateway.admin.upstreams import require_credits
+from keyrack.gateway.admin.user_keys import UserKeys
 from keyrack.givers import as_now
 from keyrack.key_changes import Spread, require_changeable
 from keyrack.stores import crediting

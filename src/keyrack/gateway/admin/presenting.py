@@ -11,8 +11,8 @@ from keyrack.core.events import Event
 from keyrack.core.model import VersionState
 from keyrack.core.records import write_time
 from keyrack.core.upstream import Api, Endpoint, Tier, Upstream, UpstreamVersion
-from keyrack.gateway import rotations
-from keyrack.gateway.tally import Tally, UpstreamUse
+from keyrack.gateway.admin import rotations
+from keyrack.gateway.monitoring.tally import Tally, UpstreamUse
 from keyrack.stores.balances import Balance
 from keyrack.stores.sends import HourUse, VersionUse
 

@@ -1,0 +1,1 @@
+"""What administrators make and change: credit groups, rotations of their keys, APIs and balances."""

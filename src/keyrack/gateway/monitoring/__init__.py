@@ -1,0 +1,1 @@
+"""What a gateway counts and tells: uses of each version, failing servers, events, alerts and webhooks."""
