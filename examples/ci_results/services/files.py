@@ -102,7 +102,8 @@ class LocalFiles:
         return self._root.is_dir() and os.access(self._root, os.R_OK | os.W_OK | os.X_OK)
 
     def _is_inside(self, target: Path) -> bool:
-        return target.resolve().is_relative_to(self._root.resolve())
+        real = Path(os.path.realpath(target))  # Path.resolve raises where links go round in a circle
+        return real.is_relative_to(os.path.realpath(self._root))
 
     def _require_inside(self, folder: Path) -> None:
         if not self._is_inside(folder):

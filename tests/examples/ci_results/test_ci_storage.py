@@ -161,6 +161,17 @@ def test_links_lead_nowhere(tmp_path: Path, source: Path) -> None:
 
 
 @pytest.mark.spec("CI-78")
+def test_links_in_a_circle_are_trouble_of_the_storage(tmp_path: Path, source: Path) -> None:
+    (tmp_path / "files").symlink_to(tmp_path / "files")
+    storage = Storage(LocalFiles(tmp_path / "files"))
+    with pytest.raises(Unavailable):
+        storage.put(PLACE, source)
+    with pytest.raises(Unavailable):
+        storage.size(PLACE)
+    assert not storage.primary.answers()
+
+
+@pytest.mark.spec("CI-78")
 @given(path=st.from_regex(r"[A-Za-z]{0,12}(/[.\w-]{0,12}){0,3}", fullmatch=True))
 def test_what_is_a_path_has_no_way_up(path: str) -> None:
     if layout.is_path(path):
