@@ -10,8 +10,8 @@ from credits_bed import GROUP, OWN_KEY, Credits, group
 from engine_bed import OPERATOR, Bed, opened
 
 from keyrack.core.sealed import SealedSecret
-from keyrack.gateway.leftovers import PAGE, Leftovers
-from keyrack.gateway.tidying import tidy
+from keyrack.gateway.admin.leftovers import PAGE, Leftovers
+from keyrack.gateway.admin.tidying import tidy
 from keyrack.stores.protocols import Kind, Listing
 from keyrack.stores.sealing import open_secret
 from keyrack.tenancy import Tenants

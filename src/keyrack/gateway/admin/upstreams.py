@@ -19,7 +19,7 @@ from keyrack.gateway.admin.rotations import Start
 from keyrack.gateway.admin.updating import require_key, start, updated
 from keyrack.gateway.admin.upstream_fields import UpstreamWish, validated
 from keyrack.gateway.admin.users import Users
-from keyrack.gateway.leftovers import clear
+from keyrack.gateway.admin.leftovers import clear
 from keyrack.givers import as_now
 from keyrack.key_changes import Spread, require_changeable
 from keyrack.stores.balances import Balances
