@@ -12,10 +12,10 @@ from session_bed import ONE
 from keyrack import Verifier
 from keyrack.core.model import DEFAULT_TENANT
 from keyrack.core.upstream import upstream_id
-from keyrack.gateway.apis import Apis
+from keyrack.gateway.admin.apis import Apis
 from keyrack.gateway.app import Gateway
 from keyrack.gateway.data_plane import DataPlane
-from keyrack.gateway.monitoring import Monitoring
+from keyrack.gateway.monitoring.watch import Monitoring
 from keyrack.vault.secrets import Vault
 from parity.cases import GROUP, ROW
 from parity.server_shapes import FORMS, TRUSTED, Form
