@@ -9,6 +9,7 @@ import html
 import json
 import re
 from collections.abc import Iterable
+from functools import cached_property
 from urllib.parse import quote, quote_plus
 
 _SAME_EVERYWHERE = re.compile(r"[A-Za-z0-9_.-]+")
@@ -19,7 +20,9 @@ class EchoScanner:
     """Looks for one key in one answer. `feed` gives on what may pass; once it was found nothing may."""
 
     def __init__(self, key: str):
-        self._needles = written_forms(key)
+        self._key = key
+        # Every form begins like this, so the forms are made only for an answer in which it stands.
+        self._sign = key[: _end_of_plain(key)].encode()
         self._held = b""
         self.has_found = False
 
@@ -30,13 +33,13 @@ class EchoScanner:
         """Whether one of these texts, each of them whole, shows the key."""
         # No form of a key has a line end in it, so all of them are searched at once.
         joined = b"\n".join(texts)
-        self.has_found |= any(needle in joined for needle in self._needles)
+        self.has_found |= self._shows(joined)
         return self.has_found
 
     def feed(self, chunk: bytes) -> bytes:
         """What may pass of all that came so far and did not pass yet."""
         data = self._held + chunk if self._held else chunk
-        if self.has_found or any(needle in data for needle in self._needles):
+        if self.has_found or self._shows(data):
             self.has_found, self._held = True, b""
             return b""
         held = self._beginning(data)
@@ -48,9 +51,18 @@ class EchoScanner:
         held, self._held = self._held, b""
         return held
 
+    def _shows(self, data: bytes) -> bool:
+        return self._sign in data and any(needle in data for needle in self._needles)
+
     def _beginning(self, data: bytes) -> int:
         """The length of the longest end of these bytes that could begin the key."""
-        return max([_overlap(data, needle) for needle in self._needles])
+        if self._sign not in data:
+            return _overlap(data, self._sign)
+        return max(_overlap(data, needle) for needle in self._needles)
+
+    @cached_property
+    def _needles(self) -> tuple[bytes, ...]:
+        return written_forms(self._key)
 
 
 def written_forms(key: str) -> tuple[bytes, ...]:
@@ -76,6 +88,12 @@ def written_forms(key: str) -> tuple[bytes, ...]:
         *(_PERCENT.sub(lambda found: found[0].lower(), one) for one in in_url),
     )
     return tuple(dict.fromkeys(form.encode() for form in forms))
+
+
+def _end_of_plain(key: str) -> int:
+    """Where the first character stands that not every form leaves as it is."""
+    found = _SAME_EVERYWHERE.match(key)
+    return 0 if found is None else found.end()
 
 
 def _escaped(text: str, characters: str, form: str) -> str:
