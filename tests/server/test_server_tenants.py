@@ -9,6 +9,7 @@ import httpx
 import pytest
 from server_bed import Caller, House, problem
 
+from keyrack.gateway.admin import exporting
 from keyrack.presenting import tenant_json
 from keyrack.server.views import TenantView
 from keyrack.tenancy import Tenants
@@ -250,8 +251,8 @@ def test_an_export_of_nothing_is_not_found(house: House) -> None:
     assert problem(house.root("GET", "/v1/tenants/nobody/export")) == (404, "not_found")
 
 
-@pytest.mark.parametrize("lacking", ["tenants:manage", "keys:read", "audit:read"])
+@pytest.mark.parametrize("lacking", exporting.NEEDS)
 def test_whoever_exports_may_read_each_part_of_it(house: House, acme: dict[str, Any], lacking: str) -> None:
-    held = sorted({"tenants:manage", "keys:read", "audit:read"} - {lacking})
+    held = sorted({*exporting.NEEDS} - {lacking})
     answer = house.holder(*held)("GET", "/v1/tenants/acme/export")
     assert problem(answer) == (403, "insufficient_scope")

@@ -6,10 +6,10 @@ from typing import Annotated, Any
 
 import typer
 
-from keyrack.admin.exporting import export
 from keyrack.cli import display, options, wanted
 from keyrack.cli.desk import at_desk
 from keyrack.cli.session import opened
+from keyrack.gateway.admin.exporting import export
 
 app = typer.Typer(help="Create, list, show, change, suspend and delete tenants.")
 COLUMNS = ("id", "name", "suspended", "starts at", "ends at", "created at")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from keyrack.admin import exporting
 from keyrack.core.model import Access
+from keyrack.gateway.admin import exporting
 from keyrack.gateway.admin.balances import MANAGE_CREDITS, READ_CREDITS
 from keyrack.gateway.admin.reach import MANAGE, READ
 from keyrack.guards import LATER, OPEN, Row

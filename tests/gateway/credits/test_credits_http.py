@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Any
 
 import pytest
-from credits_bed import GROUP, OWN_KEY, group
+from credits_bed import GROUP, OWN_KEY, SECRET, group
 from server.server_bed import Caller, House, problem
 from session_bed import ONE
 
@@ -331,3 +332,23 @@ class TestPaying:
 
     def test_no_row_of_the_servers_own_api_costs_credits(self) -> None:
         assert not [row.path for row in ROWS if isinstance(row.access, Access) and row.access.credits]
+
+
+def test_the_export_of_a_tenant_has_its_groups_balances_and_apis_and_no_key_of_them(house: House) -> None:
+    house.root("POST", "/v1/tenants", {"id": "acme"})
+    theirs = {"tenant": "acme"}
+    house.root("POST", "/v1/credits", group(api_key_origins=["https://api.example"]), params=theirs)
+    given = {"tier_name": "free", "user_api_key": OWN_KEY}
+    house.root("PATCH", f"{PLACE}/ada/{GROUP}", given, params=theirs)
+    api = {"api_name": "chat", "api_version": "v1", "api_servers": ["https://api.example"]}
+    house.root("POST", "/v1/apis", api, params=theirs)
+    amended(house, "eve", tier_name="free")
+    text = house.root("GET", "/v1/tenants/acme/export").text
+    lines = [json.loads(line) for line in text.splitlines()]
+    named = {line["kind"]: line.get(line["kind"]) for line in lines}
+    assert named["credit_group"] == house.root("GET", f"/v1/credits/{GROUP}", params=theirs).json()
+    assert named["credit_balance"] == {**NEW, "user_api_key_present": True}
+    assert named["api"] == house.root("GET", "/v1/apis/chat/v1", params=theirs).json()
+    assert lines[-1]["credit_balances"] == 1
+    assert OWN_KEY not in text
+    assert SECRET not in text

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import pytest
-from credits_bed import GROUP, OWN_KEY, Credits, group
+from credits_bed import GROUP, OWN_KEY, SECRET, Credits, group
 from engine_bed import OPERATOR, Bed, opened
 
 from keyrack.core.sealed import SealedSecret
@@ -16,11 +16,16 @@ from keyrack.stores.protocols import Kind, Listing
 from keyrack.stores.sealing import open_secret
 from keyrack.tenancy import Tenants
 
+ORIGINS = ["https://api.example"]
+"""Users' own keys are for these alone."""
+
 
 @pytest.fixture
 def desk() -> Iterator[Credits]:
     with opened() as bed:
-        yield Credits(bed)
+        made = Credits(bed)
+        made.upstreams.update(GROUP, {"api_key": SECRET, "api_key_origins": ORIGINS}, by=OPERATOR)
+        yield made
 
 
 def give(desk: Credits, owner: str, *, name: str = GROUP, tenant: str = "default") -> None:
@@ -44,7 +49,7 @@ def kept(bed: Bed, tenant: str = "default") -> list[SealedSecret]:
 
 
 def test_a_deleted_group_leaves_neither_balances_nor_keys(desk: Credits) -> None:
-    desk.upstreams.create(group("images"), by=OPERATOR)
+    desk.upstreams.create(group("images", api_key_origins=ORIGINS), by=OPERATOR)
     for owner, name in (("ada", GROUP), ("ada", "images"), ("eve", GROUP)):
         give(desk, owner, name=name)
     desk.upstreams.delete(GROUP, by=OPERATOR)
@@ -57,7 +62,7 @@ def test_whoever_takes_the_name_begins_with_nothing(desk: Credits) -> None:
     desk.upstreams.delete(GROUP, by=OPERATOR)
     # As if its balance had been changed by somebody who saw the group just before.
     desk.given("ada", user_key=1)
-    desk.upstreams.create(group(), by=OPERATOR)
+    desk.upstreams.create(group(api_key_origins=ORIGINS), by=OPERATOR)
     assert owners(desk.bed) == []
     assert desk.desk.of("ada", by=OPERATOR) == []
 
@@ -80,7 +85,7 @@ def test_a_group_that_stands_keeps_its_balances(desk: Credits) -> None:
     desk.upstreams.delete(GROUP, by=OPERATOR)
     late = Leftovers(desk.bed.stores, desk.bed.verifier.follower)
     deleted = desk.bed.verifier.follower.replica.upstreams[f"default/{GROUP}"]
-    desk.upstreams.create(group(), by=OPERATOR)
+    desk.upstreams.create(group(api_key_origins=ORIGINS), by=OPERATOR)
     give(desk, "ada")
     desk.bed.verifier.follower.replica.upstreams[deleted.id] = deleted
     late.clear()
@@ -92,7 +97,7 @@ def test_a_deleted_tenant_leaves_no_secret_of_its_groups(desk: Credits) -> None:
     bed = desk.bed
     tenants = Tenants(bed.stores, spread=bed.verifier.spread)
     tenants.create("acme", by=OPERATOR)
-    desk.upstreams.create(group(), by=OPERATOR, tenant="acme")
+    desk.upstreams.create(group(api_key_origins=ORIGINS), by=OPERATOR, tenant="acme")
     give(desk, "ada", tenant="acme")
     assert len(kept(bed, "acme")) == 2
     tenants.delete("acme", by=OPERATOR)

@@ -8,8 +8,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Body, Path, Query, Response
 from fastapi.responses import StreamingResponse
 
-from keyrack.admin.exporting import export
 from keyrack.core.model import Tenant
+from keyrack.gateway.admin.exporting import export
 from keyrack.presenting import page_json, tenant_json
 from keyrack.server.bodies import TENANT_ID, NoBody, Paging, ServiceBody, TenantBody, TenantPatchBody
 from keyrack.server.dependencies import By, Engine, IfMatch
