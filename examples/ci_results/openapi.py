@@ -107,8 +107,9 @@ def _routes(api: FastAPI) -> Sequence[APIRoute]:
 
 
 def _complete(drawn: Document, operation: Operation) -> None:
-    for parameter in drawn.get("parameters", ()):
-        _complete_parameter(parameter)
+    contents = drawn.get("requestBody", {}).get("content", {}).values()
+    for place in (*drawn.get("parameters", ()), *contents):
+        _refuse_null(place)
     drawn["security"] = _security(operation)
     drawn["x-required-scopes"] = [] if operation.scope is None else [operation.scope]
     drawn["x-required-roles"] = [role.value for role in operation.roles]
@@ -116,11 +117,11 @@ def _complete(drawn: Document, operation: Operation) -> None:
     drawn["responses"] = _responses(success, operation)
 
 
-def _complete_parameter(parameter: Document) -> None:
-    """What may be left out is never null: no query can say that."""
-    options = parameter["schema"].pop("anyOf", None)
+def _refuse_null(place: Document) -> None:
+    """A parameter, or a body, that may be left out is never null."""
+    options = place["schema"].pop("anyOf", None)
     if options:
-        parameter["schema"] = {**options[0], **parameter["schema"]}
+        place["schema"] = {**options[0], **place["schema"]}
 
 
 def _security(operation: Operation) -> list[dict[str, list[str]]]:

@@ -87,9 +87,11 @@ async def _read_json(scope: Scope, receive: Receive) -> bytes:
 
 def _check_json(body: bytes) -> None:
     try:
-        read_json(body)
+        document = read_json(body)
     except KeyrackError:
         raise Invalid("The body is not well-formed JSON.") from None
+    if not isinstance(document, dict):
+        raise Invalid("The body is a JSON object.")
 
 
 async def _read(receive: Receive) -> bytes:

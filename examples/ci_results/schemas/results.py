@@ -6,10 +6,10 @@ import base64
 import codecs
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, StrictBool, StrictInt
+from pydantic import BeforeValidator, Field, StrictBool
 
 from examples.ci_results.models.outputs import OutputPlace
-from examples.ci_results.schemas.fields import MAX_ID, Count, Given, Id, Instant, Sha256, Taken, Text, digits
+from examples.ci_results.schemas.fields import BodyId, Count, Given, Id, Instant, Sha256, Taken, Text, digits
 from examples.ci_results.services.baselines import Approval
 from examples.ci_results.services.comparison import MAX_HUNKS, MAX_TEXT, MAX_UNIFIED, Hunk, Kind
 from examples.ci_results.services.diffs import Diff, DiffStatus
@@ -17,7 +17,6 @@ from examples.ci_results.services.outputs import OutputContent
 from examples.ci_results.services.storage import StorageStatus
 
 ContentFormat = Literal["base64", "text"]
-BodyId = Annotated[StrictInt, Field(ge=1, le=MAX_ID)]
 
 
 class ContentQuery(Taken):

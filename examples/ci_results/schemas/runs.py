@@ -6,13 +6,14 @@ import re
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, StrictInt, StrictStr, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, StrictStr, model_validator
+from pydantic.json_schema import SkipJsonSchema
 
 from examples.ci_results.enumerations import Platform, RunStatus, SampleStatus, Stage, TestType
 from examples.ci_results.models.runs import Progress, Run, RunFilter
 from examples.ci_results.problems import Invalid, Unprocessable
 from examples.ci_results.schemas.fields import (
-    MAX_ID,
+    BodyId,
     Count,
     Given,
     Id,
@@ -57,9 +58,14 @@ Repository = Annotated[
 CommitSha = Annotated[str, Field(pattern="^[0-9A-Fa-f]{40}$")]
 RequestTime = Annotated[datetime, BeforeValidator(_time), Field(json_schema_extra={"format": "date-time"})]
 TestIds = Annotated[
-    list[Annotated[StrictInt, Field(ge=1, le=MAX_ID)]],
+    list[BodyId],
     Field(min_length=1, max_length=MAX_TESTS, json_schema_extra={"uniqueItems": True}),
 ]
+
+
+def _or_absent(schema: dict[str, Any]) -> None:
+    """What may be left out and is never null has no default in its schema."""
+    schema.pop("default", None)
 
 
 class PeriodQuery(OffsetQuery):
@@ -107,8 +113,8 @@ class NewRunBody(Taken):
     branch: Annotated[StrictStr, Field(max_length=100, pattern=r"^[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*$")] = (
         "master"
     )
-    pull_request: Annotated[StrictInt, Field(ge=1, le=MAX_ID)] | None = None
-    regression_test_ids: TestIds | None = None
+    pull_request: BodyId | None = None
+    regression_test_ids: TestIds | SkipJsonSchema[None] = Field(default=None, json_schema_extra=_or_absent)
 
     @model_validator(mode="after")
     def _distinct(self) -> NewRunBody:

@@ -4,9 +4,18 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, StrictBool, StrictInt, StrictStr
+from pydantic import AfterValidator, BeforeValidator, Field, StrictBool, StrictStr
 
-from examples.ci_results.schemas.fields import Flag, Given, Id, Instant, OffsetQuery, Pagination, Taken
+from examples.ci_results.schemas.fields import (
+    Flag,
+    Given,
+    Id,
+    Instant,
+    OffsetQuery,
+    Pagination,
+    Taken,
+    number,
+)
 from examples.ci_results.services.grants import DEFAULT_SCOPES, SCOPES
 from examples.ci_results.services.tokens import Issued, Token
 
@@ -41,7 +50,7 @@ class LoginBody(Taken):
         StrictStr, Field(min_length=8, max_length=128, json_schema_extra={"format": "password"})
     ]
     token_name: Annotated[StrictStr, Field(min_length=1, max_length=50, pattern="^[A-Za-z0-9_-]+$")]
-    expires_in_days: Annotated[StrictInt, Field(ge=1, le=30)] = 7
+    expires_in_days: Annotated[int, Field(ge=1, le=30), BeforeValidator(number)] = 7
     scopes: Annotated[Scopes, Field(default_factory=lambda: list(DEFAULT_SCOPES))]
 
 
