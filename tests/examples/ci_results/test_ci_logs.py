@@ -147,7 +147,7 @@ def test_next_cursor_is_integer(ci: Ci, token: str) -> None:
         "limit=101",
         "limit=0",
         "level=fatal",
-        "contains=",
+        f"contains={'c' * 101}",
     ],
 )
 def test_a_wrong_query_of_a_log_is_400(ci: Ci, token: str, query: str) -> None:
