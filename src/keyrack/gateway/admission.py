@@ -154,9 +154,10 @@ class Admissions:
         owner = None if passed.allowed is None else passed.allowed.key.owner
         if held is not None or upstream is None or owner is None or passed.api.public:
             return None
-        # Every node knows of such a secret before the balance names it, so most balances need not be read.
+        # Nodes are told of such a secret before the balance names it, so most balances need not be read; one
+        # that lags sends the group's key until it has followed, as with any other change.
         known = self._verifier.follower.replica.user_secrets
-        if (upstream.tenant, upstream.user_secret_name(owner)) not in known:
+        if not known or (upstream.tenant, upstream.user_secret_name(owner)) not in known:
             return None
         balance = await self._balance(upstream, owner)
         return None if balance is None else balance.user_key

@@ -102,7 +102,8 @@ class Carrier:
         relay = Relay(answer, journey.admission.api, settlement)
 
         async def end() -> None:
-            await settlement.settle_for(status, relay.meter.units(journey.body.size))
+            if journey.admission.held is not None:
+                await settlement.settle_for(status, relay.meter.units(journey.body.size))
 
         refused = relay.refusal()
         try:

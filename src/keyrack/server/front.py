@@ -70,13 +70,10 @@ class Front:
             await send(message)
 
         await _edged(app, scope, receive, noticing)
-        place = self._table.find(scope["method"], scope["path"])
         caller = scope["state"].get("key")
-        operation = scope["state"].get("operation")
         line = {
             "request_id": scope["state"]["request_id"],
-            # The row and never the path: somebody will put a key where its id belongs.
-            "operation": operation if place is None else place.operation,
+            "operation": scope["state"].get("operation") or self._operation(scope),
             "status": scope["state"].get("status"),
             "milliseconds": round((time.perf_counter() - started_at) * 1000, 1),
             "key_id": None if caller is None else caller.key.id,
@@ -85,6 +82,11 @@ class Front:
         if theirs not in (None, line["request_id"]):
             line["client_request_id"] = theirs
         log.info("request", extra=line)
+
+    def _operation(self, scope: Scope) -> str | None:
+        """The row and never the path: somebody will put a key where its id belongs."""
+        place = self._table.find(scope["method"], scope["path"])
+        return None if place is None else place.operation
 
     def _is_internal(self, scope: Scope) -> bool:
         server = scope.get("server")
