@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from keyrack.admin.audit import Audit, audit
+from keyrack.admin.moving_balances import copy_balances
 from keyrack.core.authority import Authority
 from keyrack.core.errors import Conflict, Tampered
 from keyrack.core.events import Event, EventKind
@@ -40,8 +41,17 @@ class NotEmpty(Conflict):
     code, title = "store_not_empty", "Store is not empty"
 
 
-def copy(source: Stores, target: Stores, *, by: Authority, report: Report = unreported) -> Copied:
+def copy(
+    source: Stores,
+    target: Stores,
+    *,
+    by: Authority,
+    with_balances: bool = True,
+    report: Report = unreported,
+) -> Copied:
     """Bring the target to where the source is. May be stopped and repeated.
+
+    Without `with_balances` users' credits stay where they are, in a place that both stores share.
 
     Raises NotEmpty, Unavailable, and Tampered when what arrived is not what the source's log vouches for.
     """
@@ -49,11 +59,19 @@ def copy(source: Stores, target: Stores, *, by: Authority, report: Report = unre
     _carry_over(source, target, report)
     checked = _checked(target, report)
     _copy_usage(source, target)
+    if with_balances:
+        copy_balances(source, target)
     return Copied(checked.events, checked.records, _behind(source, checked.events))
 
 
 def move(
-    source: Stores, target: Stores, *, by: Authority, spread: Spread, report: Report = unreported
+    source: Stores,
+    target: Stores,
+    *,
+    by: Authority,
+    spread: Spread,
+    with_balances: bool = True,
+    report: Report = unreported,
 ) -> Copied:
     """Copy, close the source with a `store.moved` event, and open the target. May be stopped and repeated.
 
@@ -67,7 +85,7 @@ def move(
     by.require(EVERYTHING)
     _carry_over(source, target, report)
     spread(_close(source, target, by), True)
-    done = copy(source, target, by=by, report=report)
+    done = copy(source, target, by=by, with_balances=with_balances, report=report)
     _open(source, target, by)
     return done
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -11,6 +11,7 @@ from keyrack.admin.moving import Copied, copy, move
 from keyrack.cli import display, options
 from keyrack.cli.session import Session, opened
 from keyrack.core.errors import ConfigurationError
+from keyrack.settings import Settings
 from keyrack.stores.opened import Stores
 from keyrack.stores.urls import is_static, open_stores, public_url
 
@@ -48,10 +49,12 @@ def _made(url: str, source: Stores) -> Stores:
 
 
 def _done(session: Session, made: Stores, *, seal: bool) -> Copied:
+    # What KEYRACK_CREDITS names is the place of both.
+    given: dict[str, Any] = {"by": session.by, "with_balances": Settings.read().credits is None}
     with display.progress() as report:
         if seal:
-            return move(session.stores, made, by=session.by, spread=session.spread, report=report)
-        return copy(session.stores, made, by=session.by, report=report)
+            return move(session.stores, made, spread=session.spread, report=report, **given)
+        return copy(session.stores, made, report=report, **given)
 
 
 def _lines(done: Copied, where: str, *, seal: bool) -> list[str]:

@@ -72,6 +72,8 @@ class Amendment(NamedTuple):
     resets_at: float | None = None
     user_key: int | None = None
     """The version of the user's own key; 0 takes it away."""
+    input_used: int | None = None
+    output_used: int | None = None
 
 
 class Reserved(NamedTuple):

@@ -157,4 +157,8 @@ def _stated(balance: Balance, amendment: Amendment) -> Balance:
         balance = balance._replace(resets_at=amendment.resets_at)
     if amendment.user_key is not None:
         balance = balance._replace(user_key=amendment.user_key or None)
+    if amendment.input_used is not None:
+        balance = balance._replace(input_used=amendment.input_used)
+    if amendment.output_used is not None:
+        balance = balance._replace(output_used=amendment.output_used)
     return balance
