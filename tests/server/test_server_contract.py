@@ -262,6 +262,10 @@ def make_sound(case: Any, operation: str, stage: Stage) -> None:
     """What valid data says besides, so that it does not contradict itself or the state."""
     body = case.body if isinstance(case.body, dict) else {}
     if operation == "POST /v1/credits/{group}/rotation":
+        # Of the tenant that the group is made in, at whatever revision.
+        (case.query or {}).pop("tenant", None)
+        (case.headers or {}).pop("if-match", None)
+        body["api_key_new"] = body.get("api_key_new") or BODIES["group", "rotation"]["api_key_new"]
         body.pop("api_key", None)
         body.pop("api_key_rotation_expires", None)
         if body.get("plan", "planned") != "planned":
