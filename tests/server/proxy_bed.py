@@ -9,9 +9,9 @@ from session_bed import M1
 
 from keyrack.core.master_keys import MasterKeys
 from keyrack.gateway.admin.apis import Apis
+from keyrack.gateway.admin.upstreams import Upstreams
 from keyrack.gateway.data_plane import DataPlane
 from keyrack.gateway.monitoring.watch import Monitoring
-from keyrack.gateway.admin.upstreams import Upstreams
 from keyrack.server.front import Front
 from keyrack.server.proxies import Proxies
 from keyrack.settings import Listener, Settings

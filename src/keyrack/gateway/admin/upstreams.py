@@ -13,13 +13,13 @@ from keyrack.core.rotation import next_number
 from keyrack.core.upstream import Upstream, upstream_id
 from keyrack.gateway.admin import reach, rotations
 from keyrack.gateway.admin.edit import Edit, standing
+from keyrack.gateway.admin.leftovers import clear
 from keyrack.gateway.admin.reach import MANAGE, READ
 from keyrack.gateway.admin.rotation_fields import RotationChange, RotationWish, read_change, read_start
 from keyrack.gateway.admin.rotations import Start
 from keyrack.gateway.admin.updating import require_key, start, updated
 from keyrack.gateway.admin.upstream_fields import UpstreamWish, validated
 from keyrack.gateway.admin.users import Users
-from keyrack.gateway.admin.leftovers import clear
 from keyrack.givers import as_now
 from keyrack.key_changes import Spread, require_changeable
 from keyrack.stores.balances import Balances

@@ -13,8 +13,8 @@ from datetime import UTC, datetime, timedelta
 from keyrack.chores import Chore
 from keyrack.core.errors import KeyrackError
 from keyrack.core.upstream import Upstream
-from keyrack.gateway.admin.tidying import tidy
 from keyrack.gateway.admin.leftovers import Leftovers
+from keyrack.gateway.admin.tidying import tidy
 from keyrack.gateway.monitoring.alerts import judged
 from keyrack.gateway.monitoring.announcing import Announcer
 from keyrack.gateway.monitoring.key_rotations import KeyRotations
