@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import socket
 
 import pytest
 from cli_bed import PEPPERS, Shell
@@ -55,6 +56,16 @@ def test_a_bad_setting_is_named_before_anything_is_made(
 ) -> None:
     ran = bare("serve", *given)
     assert (ran.code, setting in ran.err) == (78, True)
+    assert bare.files() == {}
+
+
+def test_a_port_that_somebody_else_has_is_told_no_key_and_no_store_is_made_for_it(bare: Shell) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        taken.setblocking(False)
+        ran = bare("serve", "--dev", "--tour", "--port", str(taken.getsockname()[1]))
+        with pytest.raises(BlockingIOError):
+            taken.accept()
+    assert (ran.code, "KEYRACK_PORT" in ran.err) == (78, True)
     assert bare.files() == {}
 
 

@@ -60,12 +60,15 @@ def serve(
         from keyrack.server import run, tour
     except ModuleNotFoundError:
         raise ConfigurationError("keyrack serve", "needs `pip install 'keyrack[server]'`.") from None
-    root_key = _first_root_key(settings, show=show_key or sys.stdout.isatty())
-    if root_key is None:
-        tour.when_up(settings, lambda: tour.say_address(settings))
-    else:
-        tour.when_up(settings, lambda: tour.take_tour(settings, root_key))
-    run.run(settings, {variable(name): str(value) for name, value in given.items() if value is not None})
+    environ = {variable(name): str(value) for name, value in given.items() if value is not None}
+    # First the ports: a new root key is tried out over HTTP, and must not be told to whoever else has them.
+    with run.listening(settings) as (served, sockets):
+        root_key = _first_root_key(served, show=show_key or sys.stdout.isatty())
+        if root_key is None:
+            tour.when_up(served, lambda: tour.say_address(served))
+        else:
+            tour.when_up(served, lambda: tour.take_tour(served, root_key))
+        run.run(served, sockets, environ)
 
 
 def _first_root_key(settings: Settings, *, show: bool) -> str | None:

@@ -6,7 +6,8 @@ import logging
 import os
 import socket
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,15 +29,15 @@ WORKER = "keyrack.server.worker:create"
 log = logging.getLogger("keyrack.server")
 
 
-def run(settings: Settings, environ: Mapping[str, str]) -> None:
+def run(settings: Settings, sockets: list[socket.socket], environ: Mapping[str, str]) -> None:
     """Serve until a signal says to stop. Raises ConfigurationError, Unavailable or Tampered before that.
 
-    `environ` is what workers are to find in their environment, so that they read the same settings.
+    Takes what `listening` gives. `environ` is what workers are to find in their environment, so that they
+    read the same settings.
     """
-    logs.configure()
     settings = with_master_keys(settings)
-    check_store(settings)
-    settings, sockets = _listen(settings)
+    if settings.dev:
+        check_store(settings)
     if settings.workers == 1:
         _serve_alone(settings, sockets)
         return
@@ -59,14 +60,28 @@ def _serve_alone(settings: Settings, sockets: list[socket.socket]) -> None:
     uvicorn.Server(configuration(app, settings)).run(sockets=sockets)
 
 
-def _listen(settings: Settings) -> tuple[Settings, list[socket.socket]]:
-    """Open the ports; returns the settings with the ports that the system chose where it was to."""
-    public = listen(variable("port"), Listener(settings.host, settings.port))
-    settings = replace(settings, port=bound(public).port)
-    if settings.internal is None:
-        return settings, [public]
-    internal = listen(variable("internal"), settings.internal)
-    return replace(settings, internal=bound(internal)), [public, internal]
+@contextmanager
+def listening(settings: Settings) -> Iterator[tuple[Settings, list[socket.socket]]]:
+    """Check the store, and open the ports; gives the settings with those that the system chose.
+
+    With `dev` a store need not be there yet; whoever makes one within this knows that nobody else answers
+    on its ports. Raises ConfigurationError, Unavailable or Tampered.
+    """
+    logs.configure()
+    if not settings.dev:
+        check_store(with_master_keys(settings))
+    with ExitStack() as ports:
+        public = ports.enter_context(_opened("port", Listener(settings.host, settings.port)))
+        settings = replace(settings, port=bound(public).port)
+        if settings.internal is None:
+            yield settings, [public]
+            return
+        internal = ports.enter_context(_opened("internal", settings.internal))
+        yield replace(settings, internal=bound(internal)), [public, internal]
+
+
+def _opened(field: str, listener: Listener) -> closing[socket.socket]:
+    return closing(listen(variable(field), listener))
 
 
 def _where(settings: Settings) -> dict[str, str]:

@@ -13,7 +13,7 @@ from typing import Any
 from keyrack.settings import Settings
 from keyrack.stores.urls import public_url
 
-START_SECONDS = 10.0
+START_SECONDS = 60.0
 _WAIT = threading.Event()
 
 
