@@ -13,7 +13,7 @@ from session_bed import ONE
 from keyrack import Access, Limit, Policy, Reason, Verifier
 from keyrack.admin.founding import found
 from keyrack.core.errors import Unavailable
-from keyrack.gateway.upstreams import Upstreams
+from keyrack.gateway.admin.upstreams import Upstreams
 from keyrack.guards import Row
 from keyrack.spending import Spender
 from keyrack.tenancy import Tenants

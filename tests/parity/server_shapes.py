@@ -24,7 +24,7 @@ from keyrack import Limit, Reason, Verifier, Wish
 from keyrack.core.http import extract
 from keyrack.core.model import Denied, Rate
 from keyrack.gateway.data_plane import DataPlane
-from keyrack.gateway.monitoring import Monitoring
+from keyrack.gateway.monitoring.watch import Monitoring
 from keyrack.guards.answers import refusal
 from keyrack.server.front import Front
 from keyrack.server.hot import QUIET_PATHS, HotPaths

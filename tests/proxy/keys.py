@@ -13,8 +13,8 @@ from session_bed import M1
 from keyrack import Authority, Issuer, Wish, open_stores
 from keyrack.admin.founding import found
 from keyrack.core.master_keys import MasterKeys
-from keyrack.gateway.apis import Apis
-from keyrack.gateway.upstreams import Upstreams
+from keyrack.gateway.admin.apis import Apis
+from keyrack.gateway.admin.upstreams import Upstreams
 from keyrack.stores.balances import Account, Amendment
 from keyrack.stores.opened import Stores
 from keyrack.tenancy import Tenants
