@@ -11,7 +11,8 @@ import pytest
 
 TESTS = Path(__file__).parent
 SPECS = sorted((TESTS.parent / "docs" / "spec").glob("*.md"))
-REQUIREMENT = re.compile(r"^- \*\*([A-Z]{2}-\d+)\b", re.MULTILINE)
+REQUIREMENT = re.compile(r"^(?:- \*\*([A-Z]{2}-\d+)\b|\| ([A-Z]{2}-\d+) \| `)", re.MULTILINE)
+"""A paragraph of its own, or the row of an operation in a table."""
 
 
 def marked(source: str) -> Iterator[str]:
@@ -26,7 +27,7 @@ def proven() -> set[str]:
 
 
 def required(spec: Path) -> list[str]:
-    return REQUIREMENT.findall(spec.read_text())
+    return [paragraph or row for paragraph, row in REQUIREMENT.findall(spec.read_text())]
 
 
 @pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.stem)

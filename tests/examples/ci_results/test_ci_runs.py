@@ -20,6 +20,7 @@ def rows(ci: Ci, *named: Any) -> int:
         return sum(connection.execute(select(func.count()).select_from(one)).scalar_one() for one in named)
 
 
+@pytest.mark.spec("CI-40", "CI-41", "CI-44")
 def test_a_run_is_accepted_and_found(ci: Ci) -> None:
     ci.directory("acme/tool", builds=BUILT)
     test = ci.test()
@@ -126,6 +127,7 @@ def test_a_wrong_field_is_400(ci: Ci, wrong: dict[str, Any]) -> None:
     assert problem(answer) == (400, "validation_error")
 
 
+@pytest.mark.spec("CI-40")
 def test_inactive_and_unknown_tests_are_named(ci: Ci) -> None:
     ci.directory("acme/tool", builds=BUILT)
     active, inactive = ci.test("one"), ci.test("two", active=False)
@@ -136,6 +138,7 @@ def test_inactive_and_unknown_tests_are_named(ci: Ci) -> None:
     assert answer.json()["details"] == {"inactive_ids": [inactive.id, 99]}
 
 
+@pytest.mark.spec("CI-39", "CI-9")
 def test_lists_are_filtered_sorted_and_paged(ci: Ci, clock: Clock) -> None:
     ci.test()
     for number in range(5):
@@ -156,6 +159,7 @@ def test_lists_are_filtered_sorted_and_paged(ci: Ci, clock: Clock) -> None:
     assert page["pagination"] == {"limit": 2, "offset": 2, "total": 5, "next_offset": 4}
 
 
+@pytest.mark.spec("CI-9")
 @pytest.mark.parametrize(
     ("query", "status"),
     [
@@ -189,6 +193,7 @@ def test_date_filter_keeps_queued_runs(ci: Ci) -> None:
     assert [run["status"] for run in found["data"]] == ["queued"]
 
 
+@pytest.mark.spec("CI-45")
 def test_a_run_is_canceled_once(ci: Ci) -> None:
     ci.test()
     run_id = ci.queued()
@@ -203,6 +208,7 @@ def test_a_run_is_canceled_once(ci: Ci) -> None:
     assert "not needed" in event["message"]
 
 
+@pytest.mark.spec("CI-45")
 def test_canceling_is_for_staff(ci: Ci) -> None:
     ci.test()
     answer = ci.post(f"/runs/{ci.queued()}/cancel", ci.full_token("ann", Role.USER))

@@ -45,6 +45,7 @@ def reported(ci: Ci, *tests: RegressionTest, **finish: Any) -> int:
     return run.id
 
 
+@pytest.mark.spec("CI-48", "CI-49")
 def test_the_tests_of_a_run_are_shown_with_their_outputs(ci: Ci, token: str) -> None:
     test = ci.test(
         "a clip",
@@ -79,6 +80,7 @@ def test_the_tests_of_a_run_are_shown_with_their_outputs(ci: Ci, token: str) -> 
     assert problem(ci.get("/runs/99/samples", token)) == (404, "not_found")
 
 
+@pytest.mark.spec("CI-15", "CI-48")
 def test_tests_of_a_run_are_filtered(ci: Ci, token: str) -> None:
     ci.test("100% sure", tags=["News"], categories=["Captions"])
     ci.test("100 percent", tags=["sport"])
@@ -99,6 +101,7 @@ def test_tests_of_a_run_are_filtered(ci: Ci, token: str) -> None:
     assert found(status="pass") == []
 
 
+@pytest.mark.spec("CI-50", "CI-51")
 def test_samples_are_listed_with_their_tags_and_active_tests(ci: Ci, token: str) -> None:
     one = ci.test("one", tags=["b", "a"])
     ci.test("two", active=False)
@@ -126,6 +129,7 @@ def test_samples_are_listed_with_their_tags_and_active_tests(ci: Ci, token: str)
     assert problem(ci.get("/samples/99", token)) == (404, "not_found")
 
 
+@pytest.mark.spec("CI-53")
 def test_regression_tests_are_the_active_ones(ci: Ci, token: str) -> None:
     one = ci.test("one", categories=["c"], description="what it is for")
     two = ci.test("two", active=False)
@@ -137,6 +141,7 @@ def test_regression_tests_are_the_active_ones(ci: Ci, token: str) -> None:
     assert ci.get(f"/regression-tests?sample_id={two.sample_id}", token).json()["data"] == []
 
 
+@pytest.mark.spec("CI-52", "CI-54")
 def test_history_shows_the_newest_run_first_and_equal_failures_alike(
     ci: Ci, token: str, clock: Clock
 ) -> None:

@@ -8,6 +8,7 @@ from ci_bed import PASSWORD, Ci, Clock, problem
 from examples.ci_results.enumerations import Role
 
 
+@pytest.mark.spec("CI-32")
 def test_a_token_is_shown_once_and_works(ci: Ci) -> None:
     ci.person("ann", Role.ADMIN)
     answer = ci.login("ann", "tokens:manage", token_name="laptop", expires_in_days=3)
@@ -58,6 +59,7 @@ def test_an_unknown_address_is_answered_like_a_wrong_password_after_the_same_wor
     assert ci.service.passwords.verified == verified + 1
 
 
+@pytest.mark.spec("CI-23", "CI-32")
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -79,6 +81,7 @@ def test_a_wrong_field_is_named(ci: Ci, wrong: dict[str, object]) -> None:
     assert [name.split(".")[0] for name in answer.json()["details"]["fields"]] == list(wrong)
 
 
+@pytest.mark.spec("CI-34")
 def test_a_name_is_unique_among_live_tokens(ci: Ci, clock: Clock) -> None:
     ci.person("ann")
     first = ci.login("ann", token_name="laptop").json()["token"]
@@ -112,6 +115,7 @@ def test_user_cannot_touch_foreign_token(ci: Ci) -> None:
     assert ci.delete("/auth/tokens/current", anns).status_code == 204
 
 
+@pytest.mark.spec("CI-35")
 def test_an_admin_ends_the_tokens_of_others_with_the_scope_for_it(ci: Ci) -> None:
     ci.person("ann")
     anns = ci.token("ann")
@@ -124,6 +128,7 @@ def test_an_admin_ends_the_tokens_of_others_with_the_scope_for_it(ci: Ci) -> Non
     assert problem(ci.delete("/auth/tokens/current", anns)) == (401, "unauthorized")
 
 
+@pytest.mark.spec("CI-33")
 def test_one_sees_ones_own_tokens_and_an_admin_sees_all(ci: Ci) -> None:
     tester, admin = ci.full_token("tess", Role.TESTER), ci.full_token("root", Role.ADMIN)
     assert len(ci.get("/auth/tokens", tester).json()["data"]) == 1

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ci_bed import Ci, Clock, digest, problem
+from ci_bed import Ci, Clock, RegressionTest, digest, problem
 
 from examples.ci_results.enumerations import Role
+from examples.ci_results.models.samples import HistoryFilter
 
 
 @pytest.fixture
@@ -71,6 +72,7 @@ def test_a_run_whose_tests_all_pass_passes(ci: Ci) -> None:
     assert status(ci, run.id) == "pass"
 
 
+@pytest.mark.spec("CI-42")
 def test_missing_output_is_not_pass(ci: Ci) -> None:
     test = ci.test()
     ci.queued()
@@ -227,3 +229,41 @@ def test_a_stage_is_never_gone_back_to(ci: Ci) -> None:
     assert run.report("progress", status="testing", message="more").status_code == 200
     steps = ci.get(f"/runs/{run.id}/progress", ci.full_token("ann", Role.USER)).json()["data"]
     assert [one["step"] for one in steps] == [1, 2, 3]
+
+
+@pytest.mark.spec("CI-46")
+def test_a_run_says_when_it_was_queued_when_testing_began_and_when_it_ended(ci: Ci, clock: Clock) -> None:
+    test = ci.test()
+    run_id = ci.queued()
+    token = ci.full_token("ann", Role.USER)
+    clock.pass_time(minutes=1)
+    run = ci.claim()
+    run.begin()
+    clock.pass_time(minutes=2)
+    run.report("progress", status="testing", message="still")
+    run.finish(test)
+    before = ci.get(f"/runs/{run_id}", token).json()
+    run.complete()
+    after = ci.get(f"/runs/{run_id}", token).json()
+    assert before["completed_at"] is None
+    times = [after[name] for name in ("created_at", "queued_at", "started_at", "completed_at")]
+    assert [time[11:19] for time in times] == ["12:00:00", "12:00:00", "12:01:00", "12:03:00"]
+    assert ci.get(f"/runs/{run_id}/summary", token).json()["duration_ms"] == 120_000
+
+
+def signature(ci: Ci, test: RegressionTest) -> str | None:
+    """What is said of the latest run of a test."""
+    history = ci.service.samples.history(test.sample_id, HistoryFilter(), limit=1, offset=0)
+    return history[0][0].failure_signature
+
+
+@pytest.mark.spec("CI-54")
+def test_an_output_that_differs_has_its_signature(ci: Ci) -> None:
+    test = ci.test()
+    ci.queued()
+    run = ci.claim()
+    run.begin()
+    assert signature(ci, test) is None
+    run.report("upload", b"actual\n", test_id=test.id, test_file_id=test.outputs["out.txt"])
+    run.finish(test, matching=False)
+    assert signature(ci, test) == f"diff_mismatch:output:{test.outputs['out.txt']}"
