@@ -126,7 +126,7 @@ API = {"api_name": "chat", "api_version": "v1", "api_servers": ["https://api.exa
 
 
 def upstream_calls(client: Client) -> Iterator[Callable[[], Any]]:
-    """Every method for groups and APIs, likewise."""
+    """Every method for groups, balances and APIs, likewise."""
     upstreams, apis = client.upstreams, client.apis
     yield from (lambda: upstreams.create(GROUP), upstreams.find, lambda: upstreams.get("models"))
     yield lambda: upstreams.update("models", {"api_key_header": "x-key"})
@@ -135,6 +135,10 @@ def upstream_calls(client: Client) -> Iterator[Callable[[], Any]]:
     yield lambda: upstreams.change_rotation("models", {"rollout_percent": 50})
     yield from (lambda: upstreams.promote("models"), lambda: upstreams.undo("models"))
     yield from (lambda: upstreams.abort("models"), lambda: upstreams.history("models"))
+    balances = client.credit_balances
+    yield lambda: balances.amend("ann", "models", {"tier_name": "basic"})
+    yield from (balances.find, lambda: balances.of("ann"), balances.own)
+    yield lambda: balances.remove("ann", "models")
     yield from (lambda: apis.create(API), apis.find, lambda: apis.get("chat", "v1"))
     yield lambda: apis.update("chat", "v1", {"active": False})
     yield from (lambda: apis.delete("chat", "v1"), lambda: upstreams.delete("models"))
