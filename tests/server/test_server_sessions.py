@@ -11,8 +11,7 @@ from anyio.from_thread import BlockingPortal
 from server_bed import Caller, House, problem
 from session_bed import M1
 
-from keyrack import Access
-from keyrack.server.table import ROWS, VERIFY_SCOPE
+from keyrack.server.table import ROWS, VERIFY_SCOPE, uncharged
 from keyrack.settings import Settings
 
 
@@ -130,8 +129,8 @@ def test_the_public_keys_are_unavailable_while_nothing_can_be_decided(house: Hou
     assert problem(house.caller()("GET", "/.well-known/jwks.json")) == (503, "unavailable")
 
 
-CHANGING = {"POST", "PATCH", "DELETE"}
-ASKING = Access((VERIFY_SCOPE,))
+CHANGING = {"POST", "PUT", "PATCH", "DELETE"}
+ASKING = uncharged(VERIFY_SCOPE)
 """What only asks about keys, or says what became of them elsewhere, changes none."""
 
 

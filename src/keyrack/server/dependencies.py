@@ -71,9 +71,14 @@ def _engine(request: Request) -> Services:
 
 
 def _by(request: Request) -> Authority:
+    """Who calls. A session is told that it changes nothing before anything of what it asks is read."""
     state = request.state.key
     address = None if state.address is None else str(state.address)
-    return Authority.of(state.allowed, address=address, request_id=state.request_id, path=request.url.path)
+    path = request.url.path
+    by = Authority.of(state.allowed, address=address, request_id=state.request_id, path=path)
+    if request.method != "GET":
+        by.refuse_session()
+    return by
 
 
 def _reader(request: Request) -> Authority:
