@@ -145,6 +145,10 @@ class Stage:
     def _tenant(self) -> tuple[str, str]:
         return self._named("t", "/v1/tenants", "id", {})
 
+    def block(self) -> str:
+        """The id of a network block that may be lifted."""
+        return self._block()[0]
+
     def _block(self) -> tuple[str, str]:
         return str(self.root("POST", "/v1/network-blocks", {"cidr": "192.0.2.0/24"}).json()["id"]), ""
 
@@ -275,6 +279,9 @@ def make_sound(case: Any, operation: str, stage: Stage) -> None:
         body.pop("reset_date", None)
     elif operation == "DELETE /v1/credit-balances/{username}/{group}":
         stage.give(case.path_parameters["username"], case.path_parameters["group"])
+    elif operation == "DELETE /v1/network-blocks/{block_id}":
+        (case.query or {}).pop("tenant", None)
+        case.path_parameters["block_id"] = stage.block()
     elif operation == "POST /v1/forward-auth/report":
         body["request_id"] = stage.told()
     if "/v1/forward-auth/" in operation:

@@ -51,7 +51,7 @@ def test_only_its_owner_may_read_what_is_made(stores: Stores, path: Path) -> Non
 def test_nothing_is_left_beside_the_files(stores: Stores, path: Path) -> None:
     mint(stores)
     names = {one.name.removesuffix("-wal").removesuffix("-shm") for one in path.parent.iterdir()}
-    assert names == {"keyrack.db", "keyrack-journal.db"}
+    assert names == {f"keyrack{what}.db" for what in ("", "-journal", "-credits", "-gateway")}
 
 
 def test_what_is_no_file_is_a_wrong_setting(tmp_path: Path) -> None:
