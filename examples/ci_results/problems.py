@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from examples.ci_results.enumerations import Role
+
 
 class Problem(Exception):
     """An answer that is not a success. `code` is public API, `details` is always an object."""
@@ -52,6 +54,16 @@ class Forbidden(Problem):
 
     def __init__(self, message: str, reason: str, **details: Any):
         super().__init__(message, reason=reason, **details)
+
+
+class LacksRole(Forbidden):
+    """Known, and of a role that may not (CI-28)."""
+
+    def __init__(
+        self, required: Sequence[Role], role: Role, message: str = "Somebody of this role may not do this."
+    ):
+        roles = [one.value for one in required]
+        super().__init__(message, "insufficient_role", required_roles=roles, user_role=role.value)
 
 
 class NotFound(Problem):

@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from examples.ci_results.middleware import errors
 from examples.ci_results.models.accounts import Account
 from examples.ci_results.operations import API, OPERATIONS, Limits, Operation
-from examples.ci_results.problems import Forbidden, Problem, RateLimited, Unavailable
+from examples.ci_results.problems import Forbidden, LacksRole, Problem, RateLimited, Unavailable
 from examples.ci_results.services import grants
 from examples.ci_results.services.accounts import Accounts
 from keyrack import Access, Denied, Reason
@@ -92,15 +92,10 @@ def _lacking_scope(state: KeyState, operation: Operation, account: Account | Non
     )
 
 
-def _lacking_role(operation: Operation, account: Account | None) -> Forbidden | None:
+def _lacking_role(operation: Operation, account: Account | None) -> LacksRole | None:
     if not operation.roles or account is None or account.role in operation.roles:
         return None
-    return Forbidden(
-        "Somebody of this role may not do this.",
-        "insufficient_role",
-        required_roles=[role.value for role in operation.roles],
-        user_role=account.role.value,
-    )
+    return LacksRole(operation.roles, account.role)
 
 
 def _refused(denied: Denied) -> Problem:

@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import Path, Query, Response
 
 from examples.ci_results.enumerations import Role
-from examples.ci_results.problems import Forbidden
+from examples.ci_results.problems import LacksRole
 from examples.ci_results.routes.dependencies import Caller, CallerKey, Services
 from examples.ci_results.schemas.fields import Id, pagination
 from examples.ci_results.schemas.tokens import (
@@ -33,12 +33,7 @@ def login(body: LoginBody, service: Services) -> IssuedView:
 def list_tokens(query: Annotated[TokensQuery, Query()], caller: Caller, service: Services) -> TokensView:
     """One's own tokens, the newest first; an admin may ask for all."""
     if query.all and caller.role is not Role.ADMIN:
-        raise Forbidden(
-            "Only an admin sees the tokens of others.",
-            "insufficient_role",
-            required_roles=[Role.ADMIN.value],
-            user_role=caller.role.value,
-        )
+        raise LacksRole([Role.ADMIN], caller.role, "Only an admin sees the tokens of others.")
     page = service.tokens.find(caller, everybody=query.all, limit=query.limit, offset=query.offset)
     return TokensView(
         data=[token_view(token) for token in page.tokens], pagination=pagination(query, page.total)

@@ -18,7 +18,7 @@ from examples.ci_results.models.accounts import Account
 from examples.ci_results.models.database import Connection, Database
 from examples.ci_results.models.errors import Bucket, ErrorFilter, ErrorRow
 from examples.ci_results.models.infrastructure import InfrastructureRow
-from examples.ci_results.problems import Forbidden, NotFound
+from examples.ci_results.problems import LacksRole, NotFound
 
 STACK_ROLES = (Role.ADMIN, Role.CONTRIBUTOR)
 """Who sees what a worker said beyond the first line."""
@@ -94,14 +94,9 @@ class Errors:
 
 
 def require_stack_role(caller: Account) -> None:
-    """Raises Forbidden for somebody who may not see stacks."""
+    """Raises LacksRole for somebody who may not see stacks."""
     if caller.role not in STACK_ROLES:
-        raise Forbidden(
-            "Somebody of this role does not see stacks.",
-            "insufficient_role",
-            required_roles=[role.value for role in STACK_ROLES],
-            user_role=caller.role.value,
-        )
+        raise LacksRole(STACK_ROLES, caller.role, "Somebody of this role does not see stacks.")
 
 
 def _require_run(connection: Connection, run_id: int) -> None:

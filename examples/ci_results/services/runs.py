@@ -14,7 +14,7 @@ from examples.ci_results.models.accounts import Account
 from examples.ci_results.models.database import Connection, Database, Taken
 from examples.ci_results.models.results import ExpectedTest
 from examples.ci_results.models.runs import Progress, Run, RunFilter
-from examples.ci_results.problems import Forbidden, NotFound, Unprocessable
+from examples.ci_results.problems import Forbidden, LacksRole, NotFound, Unprocessable
 from examples.ci_results.services import statuses
 from examples.ci_results.services.directory import Directory
 from examples.ci_results.services.leases import Leases
@@ -180,12 +180,7 @@ class Runs:
         if repository.lower() == self._settings.main_repository.lower():
             if by.role in STAFF:
                 return
-            raise Forbidden(
-                "Runs of the main repository are for staff.",
-                "insufficient_role",
-                required_roles=[role.value for role in STAFF],
-                user_role=by.role.value,
-            )
+            raise LacksRole(STAFF, by.role, "Runs of the main repository are for staff.")
         owner = repository.partition("/")[0]
         if by.github_login is None or by.github_login.lower() != owner.lower():
             raise Forbidden("This repository is not yours.", "repository_not_owned")

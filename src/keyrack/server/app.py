@@ -49,6 +49,21 @@ from keyrack.vault.secrets import Vault
 from keyrack.verifier import Verifier
 
 REALM = "keyrack"
+ROUTES = (
+    keys,
+    tenants,
+    network_blocks,
+    credit_groups,
+    credit_balances,
+    apis,
+    audit,
+    me,
+    sessions,
+    remote,
+    health,
+    pages,
+)
+"""The modules of the management API, in the order in which its document shows them."""
 
 
 def create_app(settings: Settings, verifier: Verifier) -> App:
@@ -101,32 +116,24 @@ def management_api(
     api.state.verifier = verifier
     api.state.metrics = background.metrics
     api.state.reported = Reported()
-    api.state.services = Services(
-        verifier.stores,
-        verifier.issuer(),
-        Tenants(verifier.stores, spread=verifier.spread),
-        Sessions(verifier, master_keys),
-        NetworkBlocks(verifier.stores, spread=verifier.spread),
-        Upstreams(verifier.stores, Vault(master_keys), spread=verifier.spread),
-        Apis(verifier.stores, Vault(master_keys), spread=verifier.spread),
-        CreditBalances(verifier.stores, Vault(master_keys), spread=verifier.spread),
-        background.monitoring.tally,
-    )
-    for module in (
-        keys,
-        tenants,
-        network_blocks,
-        credit_groups,
-        credit_balances,
-        apis,
-        audit,
-        me,
-        sessions,
-        remote,
-        health,
-        pages,
-    ):
+    api.state.services = _services(verifier, background, Vault(master_keys), Sessions(verifier, master_keys))
+    for module in ROUTES:
         api.include_router(module.router)
     handle_failures(api)
     describe(api)
     return api
+
+
+def _services(verifier: Verifier, background: Background, vault: Vault, sessions: Sessions) -> Services:
+    stores, spread = verifier.stores, verifier.spread
+    return Services(
+        stores,
+        verifier.issuer(),
+        Tenants(stores, spread=spread),
+        sessions,
+        NetworkBlocks(stores, spread=spread),
+        Upstreams(stores, vault, spread=spread),
+        Apis(stores, vault, spread=spread),
+        CreditBalances(stores, vault, spread=spread),
+        background.monitoring.tally,
+    )

@@ -29,54 +29,46 @@ class Metrics:
         self._monitoring = monitoring
         self._counted: dict[tuple[Counter, tuple[str, ...]], int] = {}
         self._registry = CollectorRegistry()
-        self._decisions = Counter(
-            "keyrack_decisions",
-            "Decisions, by `allowed` or exact reason.",
-            ["outcome"],
-            registry=self._registry,
+        self._decisions = self._counter(
+            "keyrack_decisions", "Decisions, by `allowed` or exact reason.", "outcome"
         )
-        self._uncounted = Counter(
+        self._uncounted = self._counter(
             "keyrack_uncounted_decisions",
             "Requests whose limits could not be counted, by whether they were `refused` or `passed`.",
-            ["outcome"],
-            registry=self._registry,
+            "outcome",
         )
-        self._polls = Counter(
+        self._polls = self._counter(
             "keyrack_polls",
             "Polls of the store, by whether they `confirmed` the replica or `failed` to.",
-            ["outcome"],
-            registry=self._registry,
+            "outcome",
         )
         self._age = self._gauge(
             "keyrack_replica_age_seconds", "Since the replica was last confirmed.", "livemax"
         )
         self._held = self._gauge("keyrack_replica_keys", "Keys that the replica holds.", "livemax")
         self._keys = self._gauge("keyrack_keys", "Keys in the store.", "livemax")
-        self._reads = Counter(
+        self._reads = self._counter(
             "keyrack_replica_reads",
             "Keys that were not held and looked for in the store, by outcome.",
-            ["outcome"],
-            registry=self._registry,
+            "outcome",
         )
         self._head = self._gauge("keyrack_log_number", "The last event that the replica applied.", "livemin")
         self._ready = self._gauge("keyrack_ready", "1 while decisions can be made.", "livemin")
-        self._sends = Counter(
+        self._sends = self._counter(
             "keyrack_upstream_sends",
             "Requests sent with a version of an upstream's key, by what became of it.",
-            ["tenant", "group", "version", "outcome"],
-            registry=self._registry,
+            "tenant",
+            "group",
+            "version",
+            "outcome",
         )
-        self._signals = Counter(
-            "keyrack_signals",
-            "Events of rotations, and alerts, that were told.",
-            ["event"],
-            registry=self._registry,
+        self._signals = self._counter(
+            "keyrack_signals", "Events of rotations, and alerts, that were told.", "event"
         )
-        self._attempts = Counter(
+        self._attempts = self._counter(
             "keyrack_webhook_attempts",
             "Attempts to tell a webhook, by whether it was `delivered`, `failed` or is `dead`.",
-            ["outcome"],
-            registry=self._registry,
+            "outcome",
         )
         self._open = self._gauge(
             "keyrack_open_breakers", "Upstream servers that are sent nothing.", "livemax"
@@ -116,6 +108,9 @@ class Metrics:
             labels = name if isinstance(name, tuple) else (name,)
             metric.labels(*labels).inc(total - self._counted.get((metric, labels), 0))
             self._counted[metric, labels] = total
+
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(name, text, labels, registry=self._registry)
 
     def _gauge(self, name: str, text: str, mode: _Live) -> Gauge:
         return Gauge(name, text, registry=self._registry, multiprocess_mode=mode)
