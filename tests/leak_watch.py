@@ -7,6 +7,7 @@ makes. Whatever else has the form of a key and a right checksum counts as a secr
 from __future__ import annotations
 
 import logging
+import os
 import re
 from collections.abc import Iterator
 
@@ -36,7 +37,8 @@ class LeakWatch(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         if self.shows_secret(_everything(record)):
-            self.leaks.append(f"{record.name} at {record.pathname}:{record.lineno}")
+            test = os.environ.get("PYTEST_CURRENT_TEST", "no test")
+            self.leaks.append(f"{record.name} at {record.pathname}:{record.lineno} in {test}")
 
     def shows_secret(self, text: str) -> bool:
         """Whether a secret stands in this text, as a whole key or without what is around it."""

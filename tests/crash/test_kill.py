@@ -31,6 +31,8 @@ KILLS = {"sqlite": 60, "postgresql": 16, "directory": 24}
 MOST = 20
 """So many times as many are killed at most, where a busy machine kills them before they say anything."""
 LONGEST_SECONDS = 0.2
+LONGER = 1.1
+"""By how much longer the next may run after one that said nothing."""
 LONGEST_TO_MAKE = {"sqlite": 0.12, "postgresql": 0.3, "directory": 0.12}
 
 # Children are forked from a process of one thread that has imported everything once.
@@ -92,7 +94,7 @@ def new_url(store: str, request: pytest.FixtureRequest, tmp_path: Path) -> NewUr
 
 
 def test_a_killed_writer_loses_nothing_that_was_acknowledged(store: str, new_url: NewUrl) -> None:
-    url, kills = new_url(), KILLS[store]
+    url, kills, longest = new_url(), KILLS[store], LONGEST_SECONDS
     make(url)
     chosen = random.Random()
     told: list[Ack] = []
@@ -105,8 +107,9 @@ def test_a_killed_writer_loses_nothing_that_was_acknowledged(store: str, new_url
         elif kill == kills // 2:
             survivor.kill()
         writer = Writer(url, seed=kill)
-        writer.runs_for(chosen.uniform(0, LONGEST_SECONDS))
+        writer.runs_for(chosen.uniform(0, longest))
         writer.kill()
+        longest *= 1 if writer.acks else LONGER
         told += writer.acks
         if kill % 8 == 0 or kill > kills - 4:
             check(url, [*told, *survivor.acks])

@@ -12,6 +12,7 @@ import httpx
 import pytest
 from anyio.from_thread import BlockingPortal
 from engine_bed import FOREIGN, STATIC, other
+from patience import PATIENCE_SECONDS
 from remote_bed import Remote, RemoteBed
 
 from keyrack import Access, Allowed, ConfigurationError, Denied, Limit, Policy, Reason, Unavailable, Verifier
@@ -471,3 +472,25 @@ def test_a_session_is_asked_about_each_time_and_ends(bed: RemoteBed, remote: Rem
 def test_keys_are_not_made_through_it(remote: Remote) -> None:
     with pytest.raises(ConfigurationError, match=r"keyrack\.Client"):
         remote.verifier.issuer()
+
+
+def test_a_node_says_goodbye_before_it_closes_the_way(
+    bed: RemoteBed,
+) -> None:
+    remote = bed.remote(max_stale=0.3)
+    following, done = remote.verifier.following, []
+
+    def hold(request: httpx.Request) -> None:
+        if request.method == "DELETE":
+            # By now the thread has nothing to do any more.
+            following._thread.join(0.5)
+            done.append("left")
+
+    remote.wire.before, remote.wire.close = hold, lambda: done.append("closed")
+    following.node = "0" * 16
+    following.start()
+    following.stop()
+    following._thread.join(PATIENCE_SECONDS)
+    remote.verifier.close()
+    assert done.count("left") == 1
+    assert done[:2] == ["left", "closed"]

@@ -46,6 +46,7 @@ class Following:
         self._doubt: Reason | None = None
         self._telling = Telling("the server is not followed")
         self._ending = threading.Event()
+        self._left = threading.Event()
         self._thread = threading.Thread(target=self._run, name="keyrack-remote", daemon=True)
         self.node: str | None = secrets.token_hex(8)
         """By what the server knows this node, so that a revocation which waits, waits for it."""
@@ -75,6 +76,7 @@ class Following:
         self._doubt = Reason.STORE_DOWN
         if self.node is not None:
             self._leave(self.node)
+        self._left.set()
         if not self._thread.ident:
             self._client.close()
 
@@ -117,11 +119,11 @@ class Following:
             log.warning("the server could not be told that this node leaves: %s", error.detail)
 
     def _run(self) -> None:
-        try:
-            while not self._ending.is_set():
-                self._beat()
-        finally:
-            self._client.close()
+        while not self._ending.is_set():
+            self._beat()
+        # The connection is shared with whoever says good-bye over it.
+        self._left.wait()
+        self._client.close()
 
     def _beat(self) -> None:
         pause = 0.0

@@ -68,6 +68,7 @@ class RemoteVerifier:
         self._room = threading.BoundedSemaphore(MAX_CALLS)
         self._counters = MemoryCounters()
         self._limits = Spender(self._counters, Policy())
+        self._closed = False
 
     def start(self) -> None:
         """Hear of the server, and follow it. Raises Unavailable and ConfigurationError."""
@@ -76,7 +77,10 @@ class RemoteVerifier:
         _running.add(self)
 
     def close(self) -> None:
-        """Report what was noted, and decide nothing any more."""
+        """Report what was noted, and decide nothing any more; to close it again does nothing."""
+        if self._closed:
+            return
+        self._closed = True
         _running.discard(self)
         self.following.stop()
         self._reports.stop()

@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import json
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -210,6 +210,9 @@ class Ci:
         transport = httpx.ASGITransport(self.app, client=(ADDRESS, 5000), raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://ci.example") as client:
             return await client.request(method, url, headers=headers, **body)
+
+
+OpenCi = Callable[..., Ci]
 
 
 class Claimed:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from ci_bed import Ci, Clock, environment
-
-OpenCi = Callable[..., Ci]
+from ci_bed import Ci, Clock, OpenCi, environment
 
 
 @pytest.fixture

@@ -7,8 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
-from ci_bed import COMMIT, Ci, problem
-from conftest import OpenCi
+from ci_bed import COMMIT, Ci, OpenCi, problem
 from sqlalchemy import insert
 
 from examples.ci_results.enumerations import Platform, Role, RunStatus, TestType

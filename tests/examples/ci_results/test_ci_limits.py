@@ -10,9 +10,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from ci_bed import Ci, Clock, problem
+from ci_bed import Ci, Clock, OpenCi, problem
 from ci_sharing import ask
-from conftest import OpenCi
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -21,9 +20,7 @@ from examples.ci_results.operations import Bucket
 from examples.ci_results.service import MAX_COUNTED, open_verifier
 from keyrack import Limit
 
-FORKS = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload([ask.__module__])
-"""What all processes need is loaded once."""
+SPAWN = multiprocessing.get_context("spawn")
 SAID = ("x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset", "ratelimit", "ratelimit-policy")
 PROXY = {"CI_TRUSTED_PROXIES": "198.51.100.0/24, 10.0.0.0/8"}
 
@@ -185,8 +182,8 @@ def stored(open_ci: OpenCi, folder: Path, **changed: str) -> dict[str, str]:
 @pytest.mark.spec("CI-93")
 def test_processes_share_limit(open_ci: OpenCi, tmp_path: Path) -> None:
     variables = stored(open_ci, tmp_path)
-    admitted = FORKS.SimpleQueue()
-    processes = [FORKS.Process(target=ask, args=(admitted, variables, 31)) for _ in range(4)]
+    admitted = SPAWN.SimpleQueue()
+    processes = [SPAWN.Process(target=ask, args=(admitted, variables, 31)) for _ in range(4)]
     for process in processes:
         process.start()
     for process in processes:

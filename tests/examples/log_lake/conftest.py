@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from lake_bed import Clock, Lake, Used, environment
-
-from examples.log_lake.founding import found
-from examples.log_lake.settings import Settings
-
-OpenLake = Callable[..., Lake]
+from lake_bed import Clock, Lake, OpenLake, Used, environment, make_store
 
 
 @pytest.fixture
@@ -50,13 +45,6 @@ def two_nodes(open_lake: OpenLake, tmp_path: Path) -> tuple[Lake, Lake]:
     }
     make_store(environment(tmp_path, **store))
     return open_lake(**store), open_lake(**store)
-
-
-def make_store(variables: dict[str, str]) -> str:
-    """Make the key store of a lake; the text of its root key."""
-    root_key = found(Settings.read(variables))
-    assert root_key is not None
-    return root_key
 
 
 @pytest.fixture(autouse=True)

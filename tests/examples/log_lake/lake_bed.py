@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import json
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
@@ -16,6 +16,7 @@ import httpx
 from starlette.types import Message
 
 from examples.log_lake.app import create_app
+from examples.log_lake.founding import found
 from examples.log_lake.service import Service
 from examples.log_lake.settings import Settings
 from keyrack import Authority, Key, Minted, Wish
@@ -198,3 +199,13 @@ def but_its_id(answer: httpx.Response) -> bytes:
 def wrong(key: str) -> str:
     """A text of the same form that is no key."""
     return key[:25] + ("A" if key[25] != "A" else "B") + key[26:]
+
+
+OpenLake = Callable[..., Lake]
+
+
+def make_store(variables: dict[str, str]) -> str:
+    """Make the key store of a lake; the text of its root key."""
+    root_key = found(Settings.read(variables))
+    assert root_key is not None
+    return root_key

@@ -15,8 +15,7 @@ from typing import Any
 
 import httpx
 import pytest
-from conftest import OpenLake
-from lake_bed import OPERATOR, Lake, code, prepared
+from lake_bed import OPERATOR, Lake, OpenLake, code, prepared
 from lake_events import INGEST, QUERY, ask, send
 from patience import soon
 

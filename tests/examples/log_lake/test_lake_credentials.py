@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import OpenLake
-from lake_bed import Lake, but_its_id, code, wrong
+from lake_bed import Lake, OpenLake, but_its_id, code, wrong
 
 from examples.log_lake.operations import FIREHOSE_PATH
 from keyrack import Access, Allowed

@@ -11,8 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
-from conftest import OpenLake
-from lake_bed import Lake, code, wrong
+from lake_bed import Lake, OpenLake, code, wrong
 from lake_requests import KEYS, fill
 
 from keyrack import Unavailable

@@ -9,8 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
-from conftest import OpenLake
-from lake_bed import Clock, Lake
+from lake_bed import Clock, Lake, OpenLake
 from lake_events import INGEST, delivery, events, objects, own_fields
 
 from examples.log_lake.columns import table_of

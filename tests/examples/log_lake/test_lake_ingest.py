@@ -7,8 +7,7 @@ import json
 from typing import Any
 
 import pytest
-from conftest import OpenLake
-from lake_bed import ADDRESS, STREAM_HEADER, Clock, Lake, code
+from lake_bed import ADDRESS, STREAM_HEADER, Clock, Lake, OpenLake, code
 from lake_events import INGEST, events, everything, objects, own_fields, send
 
 JSON = {"Content-Type": "application/json", STREAM_HEADER: "web"}

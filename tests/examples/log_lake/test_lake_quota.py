@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import OpenLake
-from lake_bed import Clock, Lake, code, prepared
+from lake_bed import Clock, Lake, OpenLake, code, prepared
 
 from examples.log_lake.claims import Claims
 from examples.log_lake.periods import period_of

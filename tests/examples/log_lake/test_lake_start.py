@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import make_store
-from lake_bed import environment
+from lake_bed import environment, make_store
 from lake_process import run
 
 from examples.log_lake.example import EXAMPLE

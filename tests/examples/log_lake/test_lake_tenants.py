@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import OpenLake, make_store
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from lake_bed import OPERATOR, TENANT_HEADER, Clock, Lake, code, environment
+from lake_bed import OPERATOR, TENANT_HEADER, Clock, Lake, OpenLake, code, environment, make_store
 from lake_requests import KEYS, NAMES, STREAM, TENANTS, fill, right_request, with_key
 
 from examples.log_lake.operations import BY_NAME
