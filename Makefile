@@ -19,7 +19,7 @@ run: $(BIN)/uv ## Start a server on an embedded SQLite file, with a tour on its 
 
 test: $(BIN)/uv ## Run the whole test suite
 	@$(UV) sync --quiet --frozen --inexact --all-extras --all-groups
-	@$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
+	@$(BIN)/python -m pytest -n 4 --dist worksteal $(ARGS)
 
 check: $(BIN)/uv ## Lint, types and import direction
 	@$(UV) sync --quiet --frozen --inexact --all-extras --all-groups

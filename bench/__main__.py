@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from bench import credits as spending
-from bench import floor, gateway, machine, nodes, report, scale, web
+from bench import floor, gateway, machine, nodes, report, results_service, scale, web
 from bench.effort import LONG, SHORT, Effort
 from bench.figures import Section
 from bench.population import Advance, store_of
@@ -41,6 +41,7 @@ def measured(console: Console, effort: Effort) -> Iterator[Section]:
         web.TITLE: lambda: web.measure(store, effort),
         gateway.TITLE: lambda: gateway.measure(effort),
         spending.TITLE: lambda: spending.measure(effort),
+        results_service.TITLE: lambda: results_service.measure(effort),
     }
     for title, measure in measurements.items():
         with console.status(f"{title} …"):

@@ -36,6 +36,10 @@ class Effort:
     """Answers under way at once."""
     first_bytes: int
     """Streams whose first byte is waited for, in one turn."""
+    runs: tuple[int, int]
+    """Runs in the two databases of the results service, the few and the many."""
+    asks: int
+    """Requests of each kind to each of the two."""
 
 
 SHORT = Effort(
@@ -54,6 +58,8 @@ SHORT = Effort(
     carried=10_000,
     streams=500,
     first_bytes=50,
+    runs=(100, 10_000),
+    asks=10,
 )
 LONG = replace(
     SHORT,
@@ -66,4 +72,5 @@ LONG = replace(
     takes=20_000,
     reservations=1_000_000,
     carried=1_000_000,
+    asks=200,
 )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from functools import cache
 
-from fastapi import Depends, FastAPI
+from fastapi import APIRouter, Depends, FastAPI
+from starlette.routing import BaseRoute
 
 from examples.ci_results.middleware.errors import install
 from examples.ci_results.middleware.validation import refuse_parameters, takes_parameters
@@ -27,10 +29,19 @@ def create_api() -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
         lifespan=_closing,
+        routes=list(_routes()),
     )
+    install(api)
+    return api
+
+
+@cache
+def _routes() -> Sequence[BaseRoute]:
+    """Built once: they know nothing of the service that is asked."""
+    router = APIRouter()
     for name, handler in HANDLERS.items():
         operation = BY_NAME[name]
-        api.add_api_route(
+        router.add_api_route(
             operation.path,
             handler,
             methods=[operation.method],
@@ -39,8 +50,7 @@ def create_api() -> FastAPI:
             status_code=operation.success,
             dependencies=[] if takes_parameters(handler) else [Depends(refuse_parameters)],
         )
-    install(api)
-    return api
+    return tuple(router.routes)
 
 
 @asynccontextmanager

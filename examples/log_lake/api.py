@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from functools import cache
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
 from starlette.routing import BaseRoute
 
@@ -30,10 +31,19 @@ def create_api() -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
         lifespan=_closing,
+        routes=list(_routes()),
     )
+    errors.install(api)
+    return api
+
+
+@cache
+def _routes() -> Sequence[BaseRoute]:
+    """Built once: they know nothing of the service that is asked."""
+    router = APIRouter()
     for name, handler in HANDLERS.items():
         operation = BY_NAME[name]
-        api.add_api_route(
+        router.add_api_route(
             operation.path,
             handler,
             methods=[operation.method],
@@ -41,8 +51,7 @@ def create_api() -> FastAPI:
             status_code=operation.success,
             response_model=None,
         )
-    errors.install(api)
-    return api
+    return tuple(router.routes)
 
 
 def check_routes(api: FastAPI) -> None:

@@ -35,6 +35,8 @@ TINY = Effort(
     carried=10,
     streams=3,
     first_bytes=2,
+    runs=(100, 120),
+    asks=2,
 )
 RIGHT = OK + b"content-length: 2\r\n\r\nok"
 WRONG = b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 2\r\n\r\nno"
@@ -44,7 +46,7 @@ def test_everything_is_measured_and_written_down(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(population, "CACHE", tmp_path / "cache")
     sections = list(measured(Console(file=StringIO()), TINY))
     report.write(tmp_path / "results", {"machine": "any"}, sections)
-    assert [len(section.figures) for section in sections] == [10, 19, 34, 20, 14, 14]
+    assert [len(section.figures) for section in sections] == [10, 19, 34, 20, 14, 14, 24]
     assert all(
         figure.value > 0 for section in sections for figure in section.figures if figure.unit != "bytes"
     )

@@ -54,6 +54,8 @@ Instant = Annotated[
 ]
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 Text = Annotated[str, Field(max_length=255)]
+NO_ZERO = r"^[^\x00]*$"
+"""Of texts that a database is asked about or keeps: PostgreSQL has no character zero."""
 
 
 class Taken(BaseModel):

@@ -13,6 +13,7 @@ from examples.ci_results.enumerations import Platform, RunStatus, SampleStatus, 
 from examples.ci_results.models.runs import Progress, Run, RunFilter
 from examples.ci_results.problems import Invalid, Unprocessable
 from examples.ci_results.schemas.fields import (
+    NO_ZERO,
     BodyId,
     Count,
     Given,
@@ -85,7 +86,7 @@ class RunsQuery(PeriodQuery):
     """Which runs."""
 
     platform: Platform | None = None
-    branch: Annotated[str, Field(max_length=100)] | None = None
+    branch: Annotated[str, Field(max_length=100, pattern=NO_ZERO)] | None = None
     commit_sha: CommitSha | None = None
     repository: Repository | None = None
     status: RunStatus | None = None
@@ -140,7 +141,7 @@ class NewRunBody(Taken):
 class CancelBody(Taken):
     """Why."""
 
-    reason: Annotated[StrictStr, Field(min_length=5, max_length=255)] | None = None
+    reason: Annotated[StrictStr, Field(min_length=5, max_length=255, pattern=NO_ZERO)] | None = None
 
 
 class ProgressQuery(OffsetQuery):

@@ -9,6 +9,7 @@ from pydantic import Field
 from examples.ci_results.enumerations import InputType, OutputType, Platform, SampleStatus
 from examples.ci_results.models.samples import HistoryFilter, RunSampleFilter, SampleFilter, TestFilter
 from examples.ci_results.schemas.fields import (
+    NO_ZERO,
     Count,
     Flag,
     Given,
@@ -27,8 +28,8 @@ from examples.ci_results.services.samples import (
     TestDetail,
 )
 
-Name = Annotated[str, Field(max_length=100)]
-Label = Annotated[str, Field(max_length=50)]
+Name = Annotated[str, Field(max_length=100, pattern=NO_ZERO)]
+Label = Annotated[str, Field(max_length=50, pattern=NO_ZERO)]
 Command = Annotated[str, Field(max_length=500)]
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, StrictBool, StrictStr
 
 from examples.ci_results.schemas.fields import (
+    NO_ZERO,
     Flag,
     Given,
     Id,
@@ -45,7 +46,7 @@ Scopes = Annotated[
 class LoginBody(Taken):
     """Who asks for a token, and for what."""
 
-    email: Annotated[StrictStr, Field(min_length=1, max_length=255)]
+    email: Annotated[StrictStr, Field(min_length=1, max_length=255, pattern=NO_ZERO)]
     password: Annotated[
         StrictStr, Field(min_length=8, max_length=128, json_schema_extra={"format": "password"})
     ]

@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field, TypeAdapter
 
 from examples.ci_results.enumerations import InputType, OutputType, Platform, Stage
 from examples.ci_results.models.results import ExpectedTest
-from examples.ci_results.schemas.fields import MAX_ID, Given, Id, Instant, Taken
+from examples.ci_results.schemas.fields import MAX_ID, NO_ZERO, Given, Id, Instant, Taken
 from examples.ci_results.services.leases import Lease
 
 _SMALLEST, _LARGEST = -(2**31), 2**31 - 1
@@ -70,7 +70,7 @@ class ProgressReport(Taken):
 
     type: Literal["progress"]
     status: Stage
-    message: Annotated[str, Field(max_length=500)]
+    message: Annotated[str, Field(max_length=500, pattern=NO_ZERO)]
     error_type: ErrorType | None = None
 
 

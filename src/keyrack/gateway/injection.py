@@ -59,8 +59,8 @@ class Injector:
     def _opened(self, upstream: Upstream, secret: SealedSecret | None, server: str) -> Injection:
         if secret is None:
             raise UpstreamKeyUnavailable(f"The key of {upstream.name} is not there.")
-        # What a key is bound to was settled when it was sealed; a user's own goes where the group's may.
-        if _origin_of(server) not in secret.facts.get("origins", upstream.origins):
+        # What a key is bound to was settled when it was sealed.
+        if _origin_of(server) not in secret.facts.get("origins", ()):
             raise UpstreamKeyUnavailable(f"The key of {upstream.name} may not be sent to this server.")
         try:
             key = self._vault.opened(secret).decode()

@@ -13,7 +13,6 @@ from sqlalchemy import insert
 from examples.ci_results.enumerations import Platform, Role, RunStatus, TestType
 from examples.ci_results.models.tables import repository, run
 from examples.ci_results.operations import API, OPERATIONS, Operation
-from keyrack import Limit  # noqa: F401
 
 PROTECTING = {
     "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
@@ -241,3 +240,35 @@ def test_status_filter_beyond_1000(ci: Ci) -> None:
         expected = sum(one["status"] is status for one in rows)
         assert page["pagination"]["total"] == expected
         assert page["data"][0]["status"] == status
+
+
+@pytest.mark.spec("CI-1", "CI-7")
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/runs?branch=",
+        "/runs/1/samples?name=",
+        "/runs/1/samples?tag=",
+        "/runs/1/samples?category=",
+        "/samples?name=",
+        "/samples?tag=",
+        "/samples/1/history?branch=",
+        "/regression-tests?category=",
+        "/regression-tests?tag=",
+    ],
+)
+def test_a_text_that_a_database_cannot_hold_is_no_valid_one(ci: Ci, path: str) -> None:
+    token = ci.full_token("ann", Role.USER)
+    assert problem(ci.get(f"{path}a%00b", token)) == (400, "validation_error")
+
+
+@pytest.mark.spec("CI-1", "CI-7")
+def test_a_body_holds_no_text_that_a_database_cannot_hold(ci: Ci) -> None:
+    ci.test()
+    ci.queued()
+    token = ci.full_token("root", Role.ADMIN)
+    canceled = ci.post("/runs/1/cancel", token, json={"reason": "because\0"})
+    reported = ci.claim().report("progress", status="preparation", message="a\0b")
+    logged_in = ci.post("/auth/tokens", json={"email": "a\0b", "password": "x" * 8, "token_name": "t"})
+    for answer in (canceled, reported, logged_in):
+        assert problem(answer) == (400, "validation_error")

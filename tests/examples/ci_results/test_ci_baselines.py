@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
@@ -208,12 +206,8 @@ def test_only_those_who_hold_the_scope_in_their_role_approve(ci: Ci) -> None:
 
 
 @pytest.mark.spec("CI-61")
-@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
-def test_approvals_at_the_same_time_come_one_after_the_other(
-    kind: str, open_ci: Callable[..., Ci], tmp_path: Path, request: pytest.FixtureRequest
-) -> None:
-    url = f"sqlite:///{tmp_path / 'ci.db'}" if kind == "sqlite" else request.getfixturevalue("postgresql_url")
-    ci = open_ci(CI_DATABASE_URL=url)
+def test_approvals_at_the_same_time_come_one_after_the_other(shared_ci: Ci) -> None:
+    ci = shared_ci
     ci.person("root", Role.ADMIN)
     test = expecting(ci, b"expected\n")
     runs = [reported(ci, test, b"actual %d\n" % number) for number in range(4)]

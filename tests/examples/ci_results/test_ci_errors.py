@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -25,13 +25,6 @@ from examples.ci_results.models.errors import MAX_SAMPLES, ErrorFilter
 from examples.ci_results.services import statuses
 
 AT = "2030-01-01T12:00:00Z"
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def ci(request: pytest.FixtureRequest, open_ci: Callable[..., Ci]) -> Ci:
-    if request.param == "sqlite":
-        return open_ci()
-    return open_ci(CI_DATABASE_URL=request.getfixturevalue("postgresql_url"))
 
 
 @pytest.fixture
@@ -188,8 +181,7 @@ def test_a_run_without_errors_has_an_empty_list_and_an_unknown_one_is_404(
 
 
 @pytest.mark.spec("CI-62", "CI-63", "CI-64", "CI-12")
-def test_wrong_queries_of_errors_are_400(open_ci: Callable[..., Ci]) -> None:
-    ci = open_ci()
+def test_wrong_queries_of_errors_are_400(ci: Ci) -> None:
     token = ci.full_token("root", Role.ADMIN)
     for path in (
         "errors?type=worker",
@@ -208,8 +200,7 @@ def test_wrong_queries_of_errors_are_400(open_ci: Callable[..., Ci]) -> None:
 
 
 @pytest.mark.spec("CI-62", "CI-63", "CI-64")
-def test_each_list_of_errors_needs_its_scope(open_ci: Callable[..., Ci]) -> None:
-    ci = open_ci()
+def test_each_list_of_errors_needs_its_scope(ci: Ci) -> None:
     ci.person("bob")
     results, system = ci.token("bob", "results:read"), ci.token("bob", "system:read")
     for part, right, wrong in (
@@ -340,8 +331,7 @@ def test_a_completed_run_that_lacks_results_is_an_error_of_the_worker(ci: Ci, to
 
 @pytest.mark.spec("CI-63")
 @pytest.mark.parametrize("role", Role)
-def test_stacks_are_for_admins_and_contributors(open_ci: Callable[..., Ci], role: Role) -> None:
-    ci = open_ci()
+def test_stacks_are_for_admins_and_contributors(ci: Ci, role: Role) -> None:
     ci.test()
     run_id = canceled(ci, "it broke\nat a\nat b", origin=Origin.WORKER)
     token = ci.full_token("who", role)
@@ -412,8 +402,7 @@ def test_no_error_is_left_out_and_a_bucket_names_1000_samples(ci: Ci, token: str
 
 @pytest.mark.spec("CI-62", "CI-63", "CI-64", "CI-83")
 @pytest.mark.parametrize("part", ["errors", "infrastructure-errors", "error-summary?group_by=sample_id"])
-def test_the_statements_for_errors_do_not_grow(open_ci: Callable[..., Ci], part: str) -> None:
-    ci = open_ci()
+def test_the_statements_for_errors_do_not_grow(ci: Ci, part: str) -> None:
     token = ci.full_token("ann", Role.USER)
     few, many = failed_with(ci, 1), failed_with(ci, 100)
     with statements(ci) as one:

@@ -6,7 +6,7 @@ import hashlib
 import itertools
 import json
 import threading
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -283,15 +283,6 @@ def test_what_is_stored_is_what_is_derived_after_any_steps(ci: Ci, tmp_path: Pat
     )
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def shared(request: pytest.FixtureRequest, tmp_path: Path, clock: Clock) -> Iterator[Ci]:
-    """A service on a database that threads use at once."""
-    is_sqlite = request.param == "sqlite"
-    url = f"sqlite:///{tmp_path}/ci.db" if is_sqlite else request.getfixturevalue("postgresql_url")
-    with Ci(environment(tmp_path, CI_DATABASE_URL=url), clock) as ci:
-        yield ci
-
-
 def at_once(*calls: Callable[[], R]) -> list[R]:
     """What all of these return that begin together."""
     gate = threading.Barrier(len(calls), timeout=PATIENCE_SECONDS)
@@ -308,12 +299,12 @@ def at_once(*calls: Callable[[], R]) -> list[R]:
 
 
 @pytest.mark.spec("CI-82")
-def test_concurrent_cancel_single_terminal(shared: Ci) -> None:
-    shared.person("tess", Role.TESTER)
-    account, service = shared.service.accounts.named("tess"), shared.service
-    test = shared.test()
+def test_concurrent_cancel_single_terminal(shared_ci: Ci) -> None:
+    shared_ci.person("tess", Role.TESTER)
+    account, service = shared_ci.service.accounts.named("tess"), shared_ci.service
+    test = shared_ci.test()
     for _ in range(3):
-        run_id = shared.queued()
+        run_id = shared_ci.queued()
         lease = service.leases.claim(Platform.LINUX)
         assert isinstance(lease, Lease)
         service.reports.progress(run_id, Stage.TESTING, "testing")
@@ -339,26 +330,26 @@ def test_concurrent_cancel_single_terminal(shared: Ci) -> None:
 
 
 @pytest.mark.spec("CI-84", "CI-85")
-def test_each_run_is_claimed_by_one_of_many_workers(shared: Ci) -> None:
-    shared.test()
-    run_ids = [shared.queued() for _ in range(CLAIMERS - 2)]
-    leases = at_once(*[lambda: shared.service.leases.claim(Platform.LINUX)] * CLAIMERS)
+def test_each_run_is_claimed_by_one_of_many_workers(shared_ci: Ci) -> None:
+    shared_ci.test()
+    run_ids = [shared_ci.queued() for _ in range(CLAIMERS - 2)]
+    leases = at_once(*[lambda: shared_ci.service.leases.claim(Platform.LINUX)] * CLAIMERS)
     claimed = [lease for lease in leases if lease is not None]
     assert sorted(lease.run.id for lease in claimed) == run_ids
     for lease in claimed:
-        bound = shared.service.runs.get(lease.run.id).run_key_id
-        decision = shared.service.verifier.verify(lease.text, Access())
+        bound = shared_ci.service.runs.get(lease.run.id).run_key_id
+        decision = shared_ci.service.verifier.verify(lease.text, Access())
         assert isinstance(decision, Allowed)
         assert decision.key.id == bound
 
 
 @pytest.mark.spec("CI-82")
-def test_many_first_runs_of_a_repository_make_it_once(shared: Ci) -> None:
-    shared.test()
+def test_many_first_runs_of_a_repository_make_it_once(shared_ci: Ci) -> None:
+    shared_ci.test()
     wish = NewRun("Acme/Fresh", COMMIT, Platform.LINUX)
-    made = at_once(*[lambda: shared.service.runs.create(wish, None)] * CLAIMERS)
+    made = at_once(*[lambda: shared_ci.service.runs.create(wish, None)] * CLAIMERS)
     assert len({run.id for run in made}) == CLAIMERS
-    with shared.service.database.read() as connection:
+    with shared_ci.service.database.read() as connection:
         found = connection.execute(select(tables.repository.c.url)).scalars().all()
     assert found == ["Acme/Fresh"]
 

@@ -20,6 +20,7 @@ from keyrack.stores.sealing import open_secret
 from keyrack.vault.secrets import Vault
 
 PLACE = "/v1/credit-balances"
+ORIGIN = "https://models.example:443"
 MIDNIGHT = "2027-01-16T00:00:00Z"
 """The first one after the time at which servers inside of tests stand still."""
 NEW = {
@@ -37,7 +38,8 @@ NEW = {
 @pytest.fixture(autouse=True)
 def groups(house: House) -> None:
     for name in (GROUP, "images"):
-        assert house.root("POST", "/v1/credits", group(name)).status_code == 201
+        made = group(name, api_key_origins=[ORIGIN])
+        assert house.root("POST", "/v1/credits", made).status_code == 201
 
 
 def amended(house: House, owner: str = "ada", name: str = GROUP, **given: Any) -> dict[str, Any]:
@@ -215,7 +217,7 @@ class TestOwnKeys:
         shown = amended(house, tier_name="free", user_api_key=OWN_KEY)
         assert shown == {**NEW, "user_api_key_present": True}
         (sealed,) = own_keys(house)
-        assert sealed.facts == {"group": GROUP, "user": "ada"}
+        assert sealed.facts == {"group": GROUP, "user": "ada", "origins": [ORIGIN]}
         assert OWN_KEY not in repr(sealed)
         texts = [house.root("GET", path).text for path in (PLACE, f"{PLACE}/ada", "/v1/events")]
         assert not any(OWN_KEY in text for text in texts)
@@ -238,6 +240,15 @@ class TestOwnKeys:
         house.root("DELETE", f"{PLACE}/ada/{GROUP}")
         assert [one.ciphertext for one in own_keys(house)] == [None]
         assert not amended(house, tier_name="free")["user_api_key_present"]
+
+    @pytest.mark.spec("UG-38")
+    def test_while_nothing_says_where_it_may_go_there_is_none(self, house: House) -> None:
+        """Else whoever makes the next API of the group would decide where the keys of its users go."""
+        assert house.root("POST", "/v1/credits", group("open")).status_code == 201
+        answer = house.root("PATCH", f"{PLACE}/ada/open", {"tier_name": "free", "user_api_key": OWN_KEY})
+        assert problem(answer) == (409, "group_unbound")
+        assert own_keys(house) == []
+        assert listed(house.root, f"{PLACE}/ada") == []
 
     @pytest.mark.spec("UG-6", "UG-38")
     def test_it_opens_for_its_user_its_group_and_the_origins_of_the_group_alone(self, house: House) -> None:

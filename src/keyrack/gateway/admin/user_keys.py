@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from keyrack.core.authority import Authority
+from keyrack.core.errors import Conflict
 from keyrack.core.events import EventKind
 from keyrack.core.sealed import SealedSecret, place
 from keyrack.core.upstream import USER_PURPOSE, Upstream
 from keyrack.gateway.admin.auditing import audited
 from keyrack.stores.ledger import Draft
 from keyrack.vault.secrets import Vault
+
+UNBOUND = "Say with api_key_origins where the keys of this group may be sent, or make its first API; then set it."
 
 
 class UserKeys(NamedTuple):
@@ -26,14 +29,16 @@ class UserKeys(NamedTuple):
     def seal(self, upstream: Upstream, owner: str, text: str) -> int:
         """Write a user's own key, bound to the group, the user and the origins; returns its number.
 
-        Raises Unavailable (reason `unconfigured`) without master keys.
+        Raises Unavailable (reason `unconfigured`) without master keys, and Conflict (`group_unbound`)
+        while nothing says where the keys of the group may go: the next API would decide it.
         """
+        if not upstream.origins:
+            raise Conflict(UNBOUND, code="group_unbound")
         # Of the event that writes it: no number is given twice, whatever became of the keys before.
         number = self.draft.head.number + 1
         name = upstream.user_secret_name(owner)
-        empty = SealedSecret(
-            USER_PURPOSE, upstream.tenant, name, number, self.now, facts=_bound(upstream, owner)
-        )
+        bound = {"group": upstream.name, "user": owner, "origins": list(upstream.origins)}
+        empty = SealedSecret(USER_PURPOSE, upstream.tenant, name, number, self.now, facts=bound)
         facts = {"group": upstream.name, "user": owner, "master_key": self.vault.master_keys.first.id}
         sealed = self.vault.sealed(empty, text.encode())
         self.draft.write_secret(sealed, audited(EventKind.SECRET_SEALED, self.by, self.now, facts))
@@ -49,9 +54,3 @@ class UserKeys(NamedTuple):
         facts = {"group": upstream.name, "user": owner}
         erased = replace(secret, ciphertext=None, not_after=self.now)
         self.draft.write_secret(erased, audited(EventKind.SECRET_RETIRED, self.by, self.now, facts))
-
-
-def _bound(upstream: Upstream, owner: str) -> dict[str, Any]:
-    """What a key opens for. While no API uses the group, its origins are those that come to be fixed."""
-    whose: dict[str, Any] = {"group": upstream.name, "user": owner}
-    return whose | {"origins": list(upstream.origins)} if upstream.origins else whose
