@@ -15,7 +15,7 @@ from keyrack.gateway.admin.auditing import audited
 from keyrack.stores.ledger import Draft
 from keyrack.vault.secrets import Vault
 
-UNBOUND = "Say with api_key_origins where the keys of this group may be sent, or make its first API; then set it."
+UNBOUND = "Say with api_key_origins where the keys of this group may be sent, or make its first API."
 
 
 class UserKeys(NamedTuple):
