@@ -13,7 +13,8 @@ GROUP, KEY = "models", "a-key-that-the-upstream-gave-us"
 def house(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> Shell:
     """A shell at a store that has a group."""
     monkeypatch.setenv("KEYRACK_MASTER_KEYS", M1)
-    made = shell("upstream", "create", GROUP, "--header", "x-api-key", "--tier", "basic=10/daily", stdin=KEY)
+    bound = ("--header", "x-api-key", "--origin", "https://models.example:443")
+    made = shell("upstream", "create", GROUP, *bound, "--tier", "basic=10/daily", stdin=KEY)
     assert made.code == 0, made.err
     return shell
 
