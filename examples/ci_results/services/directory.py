@@ -59,20 +59,18 @@ class FileDirectory:
 class ForgeDirectory:
     """A forge's REST API: a commit counts as built on a platform when a check run named for it succeeded."""
 
-    def __init__(self, url: str, *, transport: httpx.BaseTransport | None = None):
-        self._client = httpx.Client(
-            base_url=url, timeout=LIMIT_SECONDS, follow_redirects=False, transport=transport
-        )
+    def __init__(self, url: str):
+        self._client = httpx.Client(base_url=url, timeout=LIMIT_SECONDS, follow_redirects=False)
 
     def look_up(self, repository: str, commit_sha: str, platform: Platform) -> Known:
         name = quote(repository)
         if self._ask(f"/repos/{name}") is None:
             return Known(exists=False, is_built=False)
         checks = self._ask(f"/repos/{name}/commits/{commit_sha}/check-runs") or {}
-        is_built = any(
-            platform.value in str(check.get("name", "")).lower() and check.get("conclusion") == "success"
-            for check in checks.get("check_runs", ())
-        )
+        try:
+            is_built = any(_is_build(check, platform) for check in checks.get("check_runs", ()))
+        except (AttributeError, TypeError):
+            raise Unavailable("The directory of repositories answers as no forge does.") from None
         return Known(exists=True, is_built=is_built)
 
     def _ask(self, path: str) -> dict[str, Any] | None:
@@ -83,10 +81,17 @@ class ForgeDirectory:
             raise Unavailable("The directory of repositories does not answer.") from None
         if answer.status_code == 404:
             return None
-        if answer.status_code != 200:
+        try:
+            found = answer.json() if answer.status_code == 200 else None
+        except ValueError:  # a page, or half an answer
+            found = None
+        if not isinstance(found, dict):
             raise Unavailable("The directory of repositories cannot be asked.")
-        found: dict[str, Any] = answer.json()
         return found
+
+
+def _is_build(check: dict[str, Any], platform: Platform) -> bool:
+    return platform.value in str(check.get("name", "")).lower() and check.get("conclusion") == "success"
 
 
 def open_directory(url: str) -> Directory:

@@ -8,6 +8,8 @@ from typing import Any
 import httpx
 import pytest
 from ci_bed import COMMIT, Ci, OpenCi, problem
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from sqlalchemy import insert
 
 from examples.ci_results.enumerations import Platform, Role, RunStatus, TestType
@@ -21,6 +23,7 @@ PROTECTING = {
 }
 HSTS = "strict-transport-security"
 PROXIES = {"CI_TRUSTED_PROXIES": "198.51.100.0/24"}
+SAMPLES = 7
 BY_PROXY = {"X-Forwarded-Proto": "https"}
 
 
@@ -240,6 +243,31 @@ def test_status_filter_beyond_1000(ci: Ci) -> None:
         expected = sum(one["status"] is status for one in rows)
         assert page["pagination"]["total"] == expected
         assert page["data"][0]["status"] == status
+
+
+@pytest.fixture
+def few(ci: Ci) -> Ci:
+    """A service with seven samples, and somebody who looks at them."""
+    ci.person("ann")
+    for number in range(SAMPLES):
+        ci.test(f"sample {number}")
+    return ci
+
+
+@pytest.mark.spec("CI-13")
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(limit=st.integers(1, 100), offset=st.integers(0, 2 * SAMPLES) | st.just(2**31 - 1))
+def test_pages_follow_one_another_and_lose_nothing(few: Ci, limit: int, offset: int) -> None:
+    token = few.token("ann", "runs:read")
+    found, following = [], offset
+    while following is not None:
+        page = few.get(f"/samples?limit={limit}&offset={following}", token).json()
+        said = page["pagination"]
+        assert (said["limit"], said["offset"], said["total"]) == (limit, following, SAMPLES)
+        assert len(page["data"]) == min(limit, max(0, SAMPLES - following))
+        found += [one["sample_id"] for one in page["data"]]
+        following = said["next_offset"]
+    assert found == list(range(1, SAMPLES + 1))[offset:]
 
 
 @pytest.mark.spec("CI-1", "CI-7")
