@@ -312,4 +312,6 @@ def script(url: str, data: Path) -> str:
     steps = text[text.index("In another terminal") : text.index("| Path | What it is |")]
     lines = [line.removeprefix("    ") for line in steps.splitlines() if line.startswith("    ")]
     moved = "\n".join(lines).replace("http://127.0.0.1:8080", url)
-    return moved.replace("examples/ci_results/data", str(data)).replace(".venv/bin/python -m", f"{sys.executable} -m")
+    return moved.replace("examples/ci_results/data", str(data)).replace(
+        ".venv/bin/python -m", f"{sys.executable} -m"
+    )
