@@ -236,3 +236,18 @@ class TestSharing:
         found = [neighbourhood(ip_address(text)) for text in texts]
         assert found == ["192.0.2.7", "2001:db8::/64", "2001:db8::/64", "2001:db8:0:1::/64"]
         assert neighbourhood(None) == "None"
+
+
+def test_what_came_to_nothing_costs_no_limit(bed: Bed) -> None:
+    _, text = bed.mint("logs:read", limits=[Limit("minute", 2, 60)])
+    _, free = bed.mint("logs:read")
+    access = Access(("logs:read",))
+    for one, left in ((text, [("minute", 2)]), (free, [])):
+        identified = bed.verifier.identify(one, Access())
+        assert isinstance(identified, Allowed)
+        for _ in range(5):
+            spent = bed.verifier.spend(identified, access)
+            assert isinstance(spent.decision, Allowed)
+            denied = bed.verifier.give_back(spent, Denied(Reason.SCOPE, identified.key, identified.secret))
+            assert [(rate.name, rate.remaining) for rate in denied.rates] == left
+    assert _asked(bed, text, access, "verify") == ("ok", [("minute", 2, 1)])
