@@ -59,7 +59,7 @@ SHORT = Effort(
     streams=500,
     first_bytes=50,
     runs=(100, 10_000),
-    asks=10,
+    asks=6,
 )
 LONG = replace(
     SHORT,

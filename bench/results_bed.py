@@ -187,6 +187,6 @@ def _add_results(connection: Connection, expected: str, produced: str) -> None:
 
 def _settle(database: Database) -> None:
     """What a database does by itself after a while, done now: it looks at what its tables hold."""
-    with database.engine.connect() as connection:
-        connection.execute(text("ANALYZE"))
-        connection.commit()
+    statement = "ANALYZE" if database.engine.dialect.name == "sqlite" else "VACUUM ANALYZE"
+    with database.engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
+        connection.execute(text(statement))
