@@ -20,8 +20,8 @@ HOW = (
     "this process, the whole application with its guard in front, limits off; by turns on a database of few "
     "runs, which stands beside. Milliseconds by the wall, of one request after the other. Both databases are "
     "real ones on this disk, PostgreSQL without fsync; their rows are made by themselves, and ANALYZE and "
-    "VACUUM have seen them. One line in a thousand differs between the two files of the diff; the tail is the last "
-    "hundred lines of a log of 50,000."
+    "VACUUM have seen them. One line in a thousand differs between the two files of the diff; the tail is "
+    "the last hundred lines of a log of 50,000."
 )
 
 
