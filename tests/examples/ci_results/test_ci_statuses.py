@@ -256,9 +256,13 @@ class Life(RuleBasedStateMachine):
 
     def _stored(self) -> Sequence[Any]:
         with self.ci.service.database.read() as connection:
-            runs = connection.execute(select(tables.run).where(tables.run.c.id.in_(self.run_ids))).all()
+            runs = connection.execute(
+                select(tables.run).where(tables.run.c.id.in_(self.run_ids)).order_by(*tables.run.primary_key)
+            ).all()
             tests = connection.execute(
-                select(tables.run_test).where(tables.run_test.c.run_id.in_(self.run_ids))
+                select(tables.run_test)
+                .where(tables.run_test.c.run_id.in_(self.run_ids))
+                .order_by(*tables.run_test.primary_key)
             ).all()
         return [*map(tuple, runs), *map(tuple, tests)]
 
@@ -452,7 +456,10 @@ def test_a_repeated_report_is_accepted_and_changes_nothing(ci: Ci) -> None:
         assert run.report("finish", **ended).json() == {"result": "OK"}
         with ci.service.database.read() as connection:
             stored.append(
-                [connection.execute(select(table)).all() for table in (tables.run_test, tables.run_output)]
+                [
+                    connection.execute(select(table).order_by(*table.primary_key)).all()
+                    for table in (tables.run_test, tables.run_output)
+                ]
             )
     assert stored[0] == stored[1]
     for changed in ({"runTime": 6}, {"exitCode": 1}):
