@@ -76,18 +76,10 @@ def filled(url: str, folder: Path, *, runs: int) -> Iterator[Filled]:
         "KEYRACK_STORE": "memory:",
         "KEYRACK_PEPPERS": PEPPERS,
     }
-    service = Service.open(Settings.read(variables))
-    expected = _keep(service, folder, b"".join(_lines("as expected")))
-    produced = _keep(service, folder, b"".join(_lines("as it came")))
-    _keep_log(service, folder, runs)
-    with service.database.write() as connection:
-        _add_tests(connection, expected)
-        _add_runs(connection, runs)
-        _add_results(connection, expected, produced)
-    _settle(service.database)
-    service.accounts.add(Person("ann", "ann@example.org", Role.ADMIN, None), PASSWORD)
-    transport = httpx.ASGITransport(create_app(service))
-    with closing(service), asyncio.Runner() as loop:
+    with closing(Service.open(Settings.read(variables))) as service, asyncio.Runner() as loop:
+        _fill(service, folder, runs)
+        service.accounts.add(Person("ann", "ann@example.org", Role.ADMIN, None), PASSWORD)
+        transport = httpx.ASGITransport(create_app(service))
         made = Filled(loop, httpx.AsyncClient(transport=transport, base_url="http://ci.example"), runs)
         asked = {"email": "ann@example.org", "password": PASSWORD, "token_name": "bench", "scopes": SCOPES}
         answer = made.call("POST", "/api/v1/auth/tokens", json=asked)
@@ -96,10 +88,21 @@ def filled(url: str, folder: Path, *, runs: int) -> Iterator[Filled]:
         loop.run(made.client.aclose())
 
 
+def _fill(service: Service, folder: Path, runs: int) -> None:
+    expected = _keep(service, folder, b"".join(_lines("expected")))
+    produced = _keep(service, folder, b"".join(_lines("produced")))
+    _keep_log(service, folder, runs)
+    with service.database.write() as connection:
+        _add_tests(connection, expected)
+        _add_runs(connection, runs)
+        _add_results(connection, expected, produced)
+    _settle(service.database)
+
+
 def _lines(end: str) -> Iterator[bytes]:
-    size = len(LINE.format(number=0, end=end))
-    for number in range(FILE_BYTES // (size + 2)):
-        yield LINE.format(number=number, end=end if number % OTHER_EVERY == 0 else "in all").encode()
+    """As many as a file may hold; all ends are of one length, so that two files differ in theirs alone."""
+    for number in range(FILE_BYTES // len(LINE.format(number=0, end=end))):
+        yield LINE.format(number=number, end=end if number % OTHER_EVERY == 0 else "the same").encode()
 
 
 def _keep(service: Service, folder: Path, content: bytes) -> str:

@@ -33,7 +33,7 @@ def test_work_that_goes_on_is_asked_for_again_without_spending_or_noting(acme: B
 
 def test_work_ends_with_the_right_to_it(acme: Bed) -> None:
     def verdict(allowed: Allowed, **options: object) -> Reason | None:
-        decision = acme.verifier.recheck(allowed, READ, **options)  # type: ignore[arg-type]
+        decision = acme.verifier.recheck(allowed, READ, **options)
         return decision.reason if isinstance(decision, Denied) else None
 
     first, second = (acme.mint("logs:read", tenant="acme") for _ in range(2))

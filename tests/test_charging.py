@@ -19,7 +19,7 @@ def nodes(tmp_path: Path) -> Iterator[tuple[Verifier, Verifier]]:
     now = [1_000_000.0]
     url, counters = f"sqlite:///{tmp_path / 'keys.db'}", f"sqlite:///{tmp_path / 'counters.db'}"
     given = {"peppers": PEPPERS, "counters": counters, "clock": lambda: now[0]}
-    with Verifier.open(url, create=True, **given) as first, Verifier.open(url, **given) as second:  # type: ignore[arg-type]
+    with Verifier.open(url, create=True, **given) as first, Verifier.open(url, **given) as second:
         yield first, second
 
 

@@ -328,12 +328,12 @@ def test_keys_from_the_environment_are_changed_there(monkeypatch: pytest.MonkeyP
     text = "nT3kQz0yV5mX8bL1pR7wJ2hF9cD4gS6aE0uI5oYtKrM="
     monkeypatch.setenv("THE_KEY", text)
     with Verifier.open("env:THE_KEY", peppers=PEPPERS, clock=FixedClock()) as verifier:
-        bed = Bed(verifier, FixedClock(), None)  # type: ignore[arg-type]
+        bed = Bed(verifier, FixedClock(), None)
         by = bed.authority(text)
         assert by.key is not None
         works = operations(bed.issuer, by.key.id)
         works += [lambda: bed.mint("a:b"), lambda: bed.issuer.give_up(by=by)]
-        works += [lambda: bed.issuer.revoke(by.key.id, by=OPERATOR)]  # type: ignore[union-attr]
+        works += [lambda: bed.issuer.revoke(by.key.id, by=OPERATOR)]
         assert {refusal(work) for work in works} == {"unsupported_store"}
         assert bed.verdict(text, "a:b") == "ok"
 

@@ -13,12 +13,14 @@ from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
 from typing import Any
 
+import httpx
 import pytest
 from engine_bed import OPERATOR, Bed, opened
 from leak_watch import LeakWatch
 
 import keyrack
 from keyrack import Access, Allowed, Authority, Denied, StaticKeys, Verifier, Wish
+from keyrack.client.calls import Call, Calls
 from keyrack.core import credential
 from keyrack.core.errors import KeyrackError
 from keyrack.idempotency import Once
@@ -75,6 +77,25 @@ class TestTheWatch:
         logger.error("%r %s %s %s", minted, minted.key.hint, minted.key.id, text[:20])
         logger.error("a digest: %s", "0123456789abcdef" * 4)
         assert watch.leaks == []
+
+    def test_it_hears_of_urls_that_our_client_asks_for_and_not_of_those_of_a_test(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        watch, logger = LeakWatch(), logging.getLogger("httpx")
+        caplog.set_level(logging.INFO, logger="httpx")
+        text = watch.write("kr", "live", "A" * 12, "B1" * 16)
+        nothing = httpx.MockTransport(lambda request: httpx.Response(204))
+        logger.propagate = False
+        logger.addHandler(watch)
+        try:
+            with httpx.Client(transport=nothing) as client:
+                client.get(f"http://localhost/?key={text}")
+            assert watch.leaks == []
+            Calls("http://localhost", key=None, transport=nothing)(Call("GET", f"/v1/keys/{text}"))
+            assert len(watch.leaks) == 1
+        finally:
+            logger.removeHandler(watch)
+            logger.propagate = True
 
 
 def secrets_of(bed: Bed) -> list[str]:

@@ -58,7 +58,7 @@ class Many:
         assert isinstance(bed.stores.keys, MemoryKeys)
         self.keys = SlowKeys(bed.stores.keys)
         self.lookups = bed.verifier.lookups
-        self.lookups._keys = self.keys  # type: ignore[assignment]
+        self.lookups._keys = self.keys
 
     def ids(self) -> list[str]:
         """Of keys that are not held."""
@@ -180,7 +180,7 @@ class TestDecisions:
         assert verifier.recheck(identified, READ) == Denied(Reason.STORE_DOWN)
 
     def test_an_id_that_only_looks_like_one_is_counted(self, many: Many) -> None:
-        many.bed.verifier.follower.replica._records._ids.add("0" * 12)  # type: ignore[attr-defined]
+        many.bed.verifier.follower.replica._records._ids.add("0" * 12)
         text = write("kr", "live", "0" * 12, "A" * 32)
         assert [many.bed.verdict(text) for _ in range(3)] == ["unknown"] * 3
         assert many.lookups.totals == {"found": 0, "absent": 1, "failed": 0, "refused": 0}
@@ -282,8 +282,8 @@ class TestEventLoops:
 
 
 async def answer_ok(scope: object, receive: object, send: Callable[..., object]) -> None:
-    await send({"type": "http.response.start", "status": 200, "headers": []})  # type: ignore[misc]
-    await send({"type": "http.response.body", "body": b""})  # type: ignore[misc]
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b""})
 
 
 async def status(guard: Guard, text: str) -> int:
@@ -297,5 +297,5 @@ async def status(guard: Guard, text: str) -> int:
 
     headers = [(b"authorization", f"Bearer {text}".encode())]
     scope = {"type": "http", "method": "GET", "path": "/", "query_string": b"", "headers": headers}
-    await guard(scope, receive, send)  # type: ignore[arg-type]
+    await guard(scope, receive, send)
     return sent[0]["status"]

@@ -145,7 +145,7 @@ class CallsCounted(MemoryCounters):
 class TestDown:
     """What cannot be counted is refused, or passes where an operator said so; both are told."""
 
-    ALLOWED = Allowed(None, None, ())  # type: ignore[arg-type]
+    ALLOWED = Allowed(None, None, ())
     CHARGES = (Charge("key/a/m", Limit("m", 5, 60)),)
 
     @pytest.mark.parametrize(("open_when_down", "outcome"), [(False, "refused"), (True, "passed")])

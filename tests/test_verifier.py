@@ -194,7 +194,7 @@ class TestTenants:
         decide = memory.verifier.verify
         assert isinstance(decide(ours, Access(), within="default"), Allowed)
         assert decide(text, Access(), within="default") == Denied(Reason.UNKNOWN)
-        assert decide(text, Access(), within="acme").reason is Reason.REVOKED  # type: ignore[union-attr]
+        assert decide(text, Access(), within="acme").reason is Reason.REVOKED
         assert decide("x", Access(), within="acme") == Denied(Reason.MALFORMED)
 
     def test_a_tenant_that_is_named_must_be_the_keys_own(self, memory: Bed) -> None:

@@ -188,7 +188,7 @@ def test_a_variable_may_hold_a_list_of_keys(environ: pytest.MonkeyPatch) -> None
     rows = [{"name": "a", "key": ONE, "scopes": ["logs:read"]}, {"name": "b", "key": TWO, "scopes": []}]
     environ.setenv("LIST", json.dumps(rows))
     with Verifier.open("env:LIST", peppers=PEPPERS) as verifier:
-        bed = Bed(verifier, verifier.stores.clock, Path())  # type: ignore[arg-type]
+        bed = Bed(verifier, verifier.stores.clock, Path())
         assert [bed.verdict(text, "logs:read") for text in (ONE, TWO, THREE)] == ["ok", "scope", "unknown"]
 
 

@@ -63,7 +63,7 @@ def put_back(stores: Stores, record: Record) -> None:
     """Write a record past the engine, as whoever can write to the store could."""
     path = sqlite_path(stores.url)
     if path is None:
-        stores.keys._records[record.kind, record.id] = record  # type: ignore[attr-defined]
+        stores.keys._records[record.kind, record.id] = record
         return
     with sqlite3.connect(path) as connection:
         changed = (record.body, record.pepper, record.mac, record.id)

@@ -157,7 +157,7 @@ def a_holder(**changed: object) -> Key:
         expires_at=NOW + HOUR,
         credits="blue",
     )
-    return replace(key, **changed)  # type: ignore[arg-type]
+    return replace(key, **changed)
 
 
 WIDER = {
@@ -226,8 +226,8 @@ def test_everything_that_is_wider_is_named_at_once() -> None:
 )
 def test_a_power_that_is_held_lets_its_own_thing_pass(power: str, changed: dict[str, object]) -> None:
     holder = a_holder(scopes=("logs:*", power))
-    assert granted(of(holder), replace(holder, scopes=("logs:read",), **changed))  # type: ignore[arg-type]
-    assert not granted(of(holder), replace(holder, scopes=("logs:read",), networks=(), **changed))  # type: ignore[arg-type]
+    assert granted(of(holder), replace(holder, scopes=("logs:read",), **changed))
+    assert not granted(of(holder), replace(holder, scopes=("logs:read",), networks=(), **changed))
 
 
 @given(givers_and_children())

@@ -201,7 +201,7 @@ def test_two_credential_headers_are_ambiguous_equal_or_not_empty_or_not(
     credentials: list[tuple[bytes, bytes]], others: list[tuple[bytes, bytes]], order: object
 ) -> None:
     headers = [*credentials, *others]
-    order.shuffle(headers)  # type: ignore[attr-defined]
+    order.shuffle(headers)
     assert extract(headers) is Reason.AMBIGUOUS
 
 

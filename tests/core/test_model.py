@@ -35,7 +35,7 @@ def test_a_value_is_frozen(value: object) -> None:
 @given(keys())
 def test_a_key_is_frozen(key: Key) -> None:
     with pytest.raises(FrozenInstanceError):
-        key.scopes = ("*:*",)  # type: ignore[misc]
+        key.scopes = ("*:*",)
 
 
 def test_an_access_without_anything_asks_for_a_live_key_and_costs_one() -> None:

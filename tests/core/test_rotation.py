@@ -31,7 +31,7 @@ graces = st.sampled_from([HOUR, 5 * HOUR, DAY, 3 * DAY, 7 * DAY])
 
 
 def secret(number: int, now: datetime = NOW, **given: object) -> Secret:
-    return Secret(number, VersionState.LIVE, now, "p1", bytes(32), **given)  # type: ignore[arg-type]
+    return Secret(number, VersionState.LIVE, now, "p1", bytes(32), **given)
 
 
 @dataclass

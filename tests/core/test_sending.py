@@ -31,7 +31,7 @@ def upstream(
 
 def rotated(*, grace: timedelta = timedelta(days=1), **stated: object) -> Upstream:
     versions = rotation.start((version(1),), version(2), now=NOW, ends_at=NOW + grace, force=False)
-    return upstream(versions, Rollout("r1", NOW, **stated))  # type: ignore[arg-type]
+    return upstream(versions, Rollout("r1", NOW, **stated))
 
 
 def numbers(

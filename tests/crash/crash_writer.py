@@ -48,7 +48,7 @@ def _change_for_ever(issuer: Issuer, chosen: random.Random, tell: object) -> Non
         if step % 4 == 0 or not keys:
             minted = issuer.mint(Wish("n", scopes=["a:b"]), by=BY)
             keys.append(minted.key)
-            tell(Ack("key.minted", minted.key.id, minted.key.revision, minted.secret))  # type: ignore[operator]
+            tell(Ack("key.minted", minted.key.id, minted.key.revision, minted.secret))
             continue
         at = chosen.randrange(len(keys))
         try:
@@ -56,7 +56,7 @@ def _change_for_ever(issuer: Issuer, chosen: random.Random, tell: object) -> Non
         except Conflict:
             continue
         keys[at] = key
-        tell(ack)  # type: ignore[operator]
+        tell(ack)
         if ack.kind == "key.revoked":
             del keys[at]
 

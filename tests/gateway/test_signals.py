@@ -103,7 +103,7 @@ class FailingOutbox(MemoryOutbox):
 
     fails = True
 
-    def claim(self, notices, deliveries):  # type: ignore[no-untyped-def]  # as in MemoryOutbox
+    def claim(self, notices, deliveries):  # as in MemoryOutbox
         if self.fails:
             raise Unavailable("away")
         return super().claim(notices, deliveries)

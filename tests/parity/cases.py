@@ -160,7 +160,7 @@ class DownCounters:
 
 def store_down() -> World:
     bed = Bed(Policy(limits=(Limit("burst", 1, 60),)))
-    bed.verifier._spender = Spender(DownCounters(), bed.verifier.policy)  # type: ignore[arg-type]
+    bed.verifier._spender = Spender(DownCounters(), bed.verifier.policy)
     return presented(bed, bed.text("logs:read"))
 
 

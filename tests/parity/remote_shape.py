@@ -44,7 +44,7 @@ class RemoteStore:
             remote.following.follow()
             self.notebook = remote.notebook
             guard = AsgiGuard()
-            guard.open(remote)  # type: ignore[arg-type]  # it decides, and guards ask for no more
+            guard.open(remote)  # it decides, and guards ask for no more
             return guard.ask(case)
 
 

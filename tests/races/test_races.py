@@ -161,11 +161,11 @@ def work(url: str, start: object, key_id: str, report: object) -> None:
     """A process: mints, a unique name, and changes of one key, all while others do the same."""
     stores = open_stores(url, peppers=PEPPERS)
     issuer = Issuer(stores)
-    start.wait()  # type: ignore[attr-defined]
+    start.wait()
     texts = [str(issuer.mint(Wish("n", scopes=["a:b"]), by=OPERATOR).secret) for _ in range(10)]
     unique = refusal(issuer.mint, Wish("only", unique="tenant"), by=OPERATOR)
     rotated = [refusal(issuer.rotate, key_id, by=OPERATOR, force=True) for _ in range(3)]
-    report.put((texts, unique, rotated))  # type: ignore[attr-defined]
+    report.put((texts, unique, rotated))
     stores.close()
 
 

@@ -232,7 +232,7 @@ def test_what_never_heard_of_its_server_decides_nothing(bed: RemoteBed) -> None:
 
 def test_a_page_that_was_cut_confirms_nothing_yet(bed: RemoteBed, remote: Remote) -> None:
     following = remote.verifier.following
-    following._client.feed = lambda **_: {  # type: ignore[method-assign]
+    following._client.feed = lambda **_: {
         "data": [],
         "number": 3,
         "hash": "0" * 16,

@@ -45,7 +45,7 @@ def order(name: str = "r1", cost: int = 1, *, account: Account = ADA, input_unit
 
 def given(balances: Balances, account: Account = ADA, **stated: object) -> None:
     """A balance of the free tier, or of what is stated."""
-    amendment = Amendment(**{"tier": "free", **stated})  # type: ignore[arg-type]
+    amendment = Amendment(**{"tier": "free", **stated})
     balances.amend(account, amendment, TIERS, NOW)
 
 

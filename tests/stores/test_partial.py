@@ -133,7 +133,7 @@ class TestHolding:
         assert bed.keys.reads == 0
 
     def test_an_id_that_only_looks_like_one_is_read_once(self, bed: Bed) -> None:
-        bed.follower.replica._records._ids.add("LooksLikeOne")  # type: ignore[attr-defined]
+        bed.follower.replica._records._ids.add("LooksLikeOne")
         assert [bed.find("LooksLikeOne") for _ in range(3)] == [None] * 3
         assert bed.keys.reads == 1
 
@@ -143,9 +143,9 @@ class TestHolding:
         monkeypatch.setattr("keyrack.stores.partial.MAX_ABSENT", 3)
         ids = [f"LooksLike{number:03}" for number in range(10)]
         for key_id in ids:
-            bed.follower.replica._records._ids.add(key_id)  # type: ignore[attr-defined]
+            bed.follower.replica._records._ids.add(key_id)
             assert bed.find(key_id) is None
-            assert len(bed.follower.replica._records._absent) <= 3  # type: ignore[attr-defined]
+            assert len(bed.follower.replica._records._absent) <= 3
         assert bed.find(ids[-1]) is None
         assert bed.keys.reads == 10
 
@@ -236,7 +236,7 @@ class TestRaces:
         """Its id looked like one that is there; it was read before the commit, and returned after it."""
         key = bed.mint()
         record = bed.keys._records.pop((Kind.KEY, key.id))
-        bed.follower.replica._records._ids.add(key.id)  # type: ignore[attr-defined]
+        bed.follower.replica._records._ids.add(key.id)
 
         def minted_and_seen() -> None:
             bed.keys._records[Kind.KEY, key.id] = record
@@ -250,7 +250,7 @@ class TestRaces:
     def test_an_id_that_was_found_absent_is_known_once_a_key_has_it(self, bed: Bed) -> None:
         key = bed.mint()
         record = bed.keys._records.pop((Kind.KEY, key.id))
-        bed.follower.replica._records._ids.add(key.id)  # type: ignore[attr-defined]
+        bed.follower.replica._records._ids.add(key.id)
         assert bed.find(key.id) is None
         bed.keys._records[Kind.KEY, key.id] = record
         assert bed.follower.poll()

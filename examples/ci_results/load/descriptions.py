@@ -7,12 +7,10 @@ from typing import Annotated
 from pydantic import Field, StrictInt
 
 from examples.ci_results.enumerations import InputType, OutputType
-from examples.ci_results.schemas.fields import MAX_ID, Taken
+from examples.ci_results.schemas.fields import MAX_ID, NO_ZERO, Taken
 
-_PLAIN = r"^[^\x00]*$"
-"""PostgreSQL keeps no NUL in a text."""
-_Command = Annotated[str, Field(min_length=1, max_length=500, pattern=_PLAIN)]
-_Name = Annotated[str, Field(min_length=1, max_length=50, pattern=_PLAIN)]
+_Command = Annotated[str, Field(min_length=1, max_length=500, pattern=NO_ZERO)]
+_Name = Annotated[str, Field(min_length=1, max_length=50, pattern=NO_ZERO)]
 _Int32 = Annotated[StrictInt, Field(ge=-MAX_ID - 1, le=MAX_ID)]
 
 
@@ -26,7 +24,7 @@ class Description(Taken):
     expected_rc: _Int32 = 0
     categories: tuple[_Name, ...] = ()
     tags: tuple[_Name, ...] = ()
-    description: Annotated[str, Field(max_length=1000, pattern=_PLAIN)] | None = None
+    description: Annotated[str, Field(max_length=1000, pattern=NO_ZERO)] | None = None
     ignored: tuple[str, ...] = ()
     """File names of expected outputs that decide nothing."""
 

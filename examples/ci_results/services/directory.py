@@ -7,6 +7,8 @@ one place that was configured, and never decides which address is called (CI-37)
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 from urllib.parse import quote
@@ -40,20 +42,15 @@ class FileDirectory:
         self._path = path
 
     def look_up(self, repository: str, commit_sha: str, platform: Platform) -> Known:
-        entries = [one for one in self._entries() if _full_name(one) == repository.lower()]
-        builds = [build for one in entries for build in one.get("builds", ())]
-        is_built = any(
-            (build["commit_sha"].lower(), build["platform"]) == (commit_sha, platform.value)
-            for build in builds
-        )
+        with _trusted():
+            listed = json.loads(self._path.read_bytes())["repositories"]
+            entries = [one for one in listed if _full_name(one) == repository.lower()]
+            builds = [build for one in entries for build in one.get("builds", ())]
+            is_built = any(
+                (build["commit_sha"].lower(), build["platform"]) == (commit_sha, platform.value)
+                for build in builds
+            )
         return Known(bool(entries), is_built)
-
-    def _entries(self) -> list[dict[str, Any]]:
-        try:
-            entries: list[dict[str, Any]] = json.loads(self._path.read_bytes())["repositories"]
-        except (OSError, ValueError, KeyError, TypeError):
-            raise Unavailable("The directory of repositories cannot be read.") from None
-        return entries
 
 
 class ForgeDirectory:
@@ -67,10 +64,8 @@ class ForgeDirectory:
         if self._ask(f"/repos/{name}") is None:
             return Known(exists=False, is_built=False)
         checks = self._ask(f"/repos/{name}/commits/{commit_sha}/check-runs") or {}
-        try:
+        with _trusted():
             is_built = any(_is_build(check, platform) for check in checks.get("check_runs", ()))
-        except (AttributeError, TypeError):
-            raise Unavailable("The directory of repositories answers as no forge does.") from None
         return Known(exists=True, is_built=is_built)
 
     def _ask(self, path: str) -> dict[str, Any] | None:
@@ -81,13 +76,19 @@ class ForgeDirectory:
             raise Unavailable("The directory of repositories does not answer.") from None
         if answer.status_code == 404:
             return None
-        try:
-            found = answer.json() if answer.status_code == 200 else None
-        except ValueError:  # a page, or half an answer
-            found = None
-        if not isinstance(found, dict):
+        if answer.status_code != 200:
             raise Unavailable("The directory of repositories cannot be asked.")
-        return found
+        with _trusted():
+            return {**answer.json()}
+
+
+@contextmanager
+def _trusted() -> Iterator[None]:
+    """Reads what a directory says as what it should be; whatever else it is, is our own trouble."""
+    try:
+        yield
+    except (OSError, ValueError, AttributeError, KeyError, TypeError):
+        raise Unavailable("The directory of repositories cannot be read.") from None
 
 
 def _is_build(check: dict[str, Any], platform: Platform) -> bool:

@@ -74,9 +74,11 @@ class Following:
         """Decide nothing any more; the thread ends, and closes its connection, with its next answer."""
         self._ending.set()
         self._doubt = Reason.STORE_DOWN
-        if self.node is not None:
-            self._leave(self.node)
-        self._left.set()
+        try:
+            if self.node is not None:
+                self._leave(self.node)
+        finally:
+            self._left.set()
         if not self._thread.ident:
             self._client.close()
 

@@ -251,7 +251,7 @@ def test_upkeep_that_fails_is_put_off(ci: Ci, caplog: pytest.LogCaptureFixture) 
     async def swept() -> None:
         nonlocal loop
         loop = asyncio.get_running_loop()
-        async with upkeep.sweeping(Service(), every_seconds=0):  # type: ignore[arg-type]  # only leases are used
+        async with upkeep.sweeping(Service(), every_seconds=0):  # only leases are used
             await asyncio.wait_for(again.wait(), PATIENCE_SECONDS)
 
     loop: Any = None

@@ -219,7 +219,7 @@ def test_a_file_over_ten_mebibytes_is_422(ci: Ci, token: str) -> None:
     "limit", [{"seconds": 0.001}, {"seconds": PATIENT, "memory": 32 * MEBIBYTE}], ids=str
 )
 def test_a_comparison_that_takes_too_much_is_ended(ci: Ci, token: str, limit: dict[str, float]) -> None:
-    compare_with(ci, Comparer(**limit))  # type: ignore[arg-type]
+    compare_with(ci, Comparer(**limit))
     refused_with_downloads(ci, produced(ci, b"a\n" * SMALL, b"b\n" * SMALL), token)
 
 

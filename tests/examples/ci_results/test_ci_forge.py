@@ -1,4 +1,4 @@
-"""A forge as the directory of repositories: asked at the configured address alone, and failing closed."""
+"""The directory of repositories: a forge, asked at one address alone, or a file; both fail closed."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -17,6 +18,7 @@ from sqlalchemy import func, select
 from examples.ci_results.models.tables import repository, run, run_test
 
 REPOSITORY, BUILDS = "/repos/bob/Tool", f"/repos/bob/Tool/commits/{COMMIT}/check-runs"
+LISTED = '{"repositories": [{"owner": "bob", "name": "Tool", "builds": [%s]}]}'
 BUILT = {"check_runs": [{"name": "build (Linux)", "conclusion": "success"}]}
 
 
@@ -125,18 +127,45 @@ def test_a_repository_that_the_forge_does_not_know_has_no_runs(ci: Ci, forge: Fo
 @pytest.mark.spec("CI-36", "CI-37")
 @pytest.mark.parametrize("path", [REPOSITORY, BUILDS])
 @pytest.mark.parametrize(
-    ("status", "told"),
-    [(500, {}), (403, {}), (302, {}), (200, b"<html>"), (200, [1]), (200, None), (200, {"check_runs": [1]})],
+    ("status", "told"), [(500, {}), (403, {}), (302, {}), (200, b"<html>"), (200, [1]), (200, None)]
 )
 def test_a_forge_that_answers_wrongly_is_our_own_trouble(
     ci: Ci, forge: Forge, path: str, status: int, told: Any
 ) -> None:
     forge.tell(path, told, status)
-    if path == REPOSITORY and told == {"check_runs": [1]}:
-        forge.tell(BUILDS, told)
     assert problem(ask(ci)) == (503, "unavailable")
     assert kept(ci) == 0
     assert "/elsewhere" not in forge.asked
+
+
+@pytest.mark.spec("CI-36")
+@pytest.mark.parametrize("checks", [None, 1, [1], [None]])
+def test_checks_that_are_none_are_our_own_trouble(ci: Ci, forge: Forge, checks: Any) -> None:
+    forge.tell(BUILDS, {"check_runs": checks})
+    assert problem(ask(ci)) == (503, "unavailable")
+    assert kept(ci) == 0
+
+
+@pytest.mark.spec("CI-36")
+@pytest.mark.parametrize(
+    "told",
+    [
+        "",
+        "[]",
+        "{}",
+        '{"repositories": null}',
+        '{"repositories": [1]}',
+        LISTED % "{}",
+        LISTED % '{"commit_sha": 1, "platform": "linux"}',
+    ],
+)
+def test_a_file_that_is_no_directory_is_our_own_trouble(open_ci: OpenCi, told: str) -> None:
+    ci = open_ci()
+    ci.test()
+    ci.person("bob", login="bob")
+    Path(ci.settings.repository_directory.removeprefix("file:")).write_text(told)
+    assert problem(ask(ci)) == (503, "unavailable")
+    assert kept(ci) == 0
 
 
 @pytest.mark.spec("CI-36")

@@ -275,7 +275,7 @@ def test_what_is_stored_is_what_is_derived_after_any_steps(ci: Ci, tmp_path: Pat
         pass
 
     Here.ci, Here.files, Here.account = ci, tmp_path, ci.service.accounts.named("tess")
-    run_state_machine_as_test(  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(
         Here,
         settings=settings(
             max_examples=15,

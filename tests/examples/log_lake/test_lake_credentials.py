@@ -189,7 +189,7 @@ def test_a_scanner_finds_keys_by_the_documented_pattern(lake: Lake) -> None:
     assert re.fullmatch(r"lake_live_[0-9A-Za-z]{50}", key)
     text = f'{{"token":"{key}"}} and lake_live_short and kr_live_{key[10:]}'
     assert re.findall(pattern[1], text) == [key]
-    assert lake.service.verifier.verify(key, Access()).key.id == key[10:22]  # type: ignore[union-attr]
+    assert lake.service.verifier.verify(key, Access()).key.id == key[10:22]
     assert isinstance(lake.service.verifier.verify(key, Access()), Allowed)
 
 

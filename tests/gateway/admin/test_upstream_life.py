@@ -94,7 +94,7 @@ def _require_sound(known: Upstream, at: datetime) -> None:
 @pytest.mark.spec("UG-15")
 @given(st.timezones(), st.integers(1, 168), st.integers(-5, 5))
 def test_an_end_in_any_zone_is_the_same_instant(zone: object, hours: int, seconds: int) -> None:
-    end = (NOW + hours * HOUR).astimezone(zone)  # type: ignore[arg-type]  # hypothesis draws tzinfo
+    end = (NOW + hours * HOUR).astimezone(zone)  # hypothesis draws tzinfo
     version = rotations.first_version("k" * 24, 2, NOW)
     known = rotations.started(upstream(), version, Start(end), now=NOW)
     at = NOW + hours * HOUR + timedelta(seconds=seconds)

@@ -68,7 +68,7 @@ def test_a_key_opens_nowhere_else(quick: Desks, moved: dict[str, object]) -> Non
     secret = sealed(quick, 1)
     assert quick.vault.opened(secret).decode() == key(1)
     with pytest.raises(Unavailable):
-        quick.vault.opened(replace(secret, **moved))  # type: ignore[arg-type]  # one field of many kinds
+        quick.vault.opened(replace(secret, **moved))  # one field of many kinds
 
 
 @pytest.mark.spec("UG-41", "UG-2")
@@ -183,7 +183,7 @@ def test_keys_are_moved_to_another_master_key_within_a_rotation(quick: Desks) ->
     assert reencrypt(quick.bed.stores, BOTH, by=OPERATOR) == (2, 2)
     quick.vault = Vault(BOTH)
     assert quick.kept() == {1: key(1), 2: key(2)}
-    assert {sealed(quick, number).ciphertext.master_key for number in (1, 2)} == {"m2"}  # type: ignore[union-attr]
+    assert {sealed(quick, number).ciphertext.master_key for number in (1, 2)} == {"m2"}
 
 
 def test_a_store_that_keeps_no_credits_takes_no_group(tmp_path_factory: pytest.TempPathFactory) -> None:
@@ -285,7 +285,7 @@ def test_every_store_keeps_times_as_instants_and_refuses_those_without_an_offset
     anywhere.stores.ledger.commit(lambda draft: draft.write_upstream(made, event))
     anywhere.verifier.follower.poll()
     held = anywhere.verifier.follower.replica.upstreams[made.id]
-    assert (held.versions[0].not_after, held.versions[0].not_after.utcoffset()) == (end, timedelta(0))  # type: ignore[union-attr]
+    assert (held.versions[0].not_after, held.versions[0].not_after.utcoffset()) == (end, timedelta(0))
     for at, numbers in ((end - timedelta(seconds=1), [2, 1]), (end, [2])):
         found = candidates(held, "q", default=SendPolicy.PREFER_NEW, now=at)
         assert [one.number for one in found] == numbers

@@ -78,7 +78,7 @@ def carrier(memory: Bed) -> Carrier:
 
 
 def run(work: Callable[[], Awaitable[None]]) -> None:
-    asyncio.run(asyncio.wait_for(work(), PATIENCE_SECONDS))  # type: ignore[arg-type]
+    asyncio.run(asyncio.wait_for(work(), PATIENCE_SECONDS))
 
 
 @pytest.mark.spec("UG-34")

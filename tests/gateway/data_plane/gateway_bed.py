@@ -57,7 +57,7 @@ class Answered(NamedTuple):
     """Names in lower case."""
     body: bytes
 
-    def __getitem__(self, name: str) -> str:  # type: ignore[override]  # by the name of a header
+    def __getitem__(self, name: str) -> str:  # by the name of a header
         return next(value for known, value in self.headers if known == name)
 
     @property

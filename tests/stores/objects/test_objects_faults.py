@@ -103,9 +103,9 @@ def test_a_write_that_is_refused_although_nothing_is_there_is_tried_again(
     """S3 answers so (409) when two write at the same time, whether one of them wins or none."""
 
     def conflicting(path: str, data: bytes) -> None:
-        storage.put = put  # type: ignore[method-assign]
+        storage.put = put
 
-    put, storage.put = storage.put, conflicting  # type: ignore[method-assign, assignment]
+    put, storage.put = storage.put, conflicting
     node.mint()
     assert stored(node) == 1
 
@@ -117,11 +117,11 @@ def test_who_was_slower_than_another_writer_makes_his_change_behind_it(
     other.mint("n")
 
     def late(path: str, data: bytes) -> str | None:
-        storage.put = put  # type: ignore[method-assign]
+        storage.put = put
         other.mint("between")
         return put(path, data)
 
-    put, storage.put = storage.put, late  # type: ignore[method-assign]
+    put, storage.put = storage.put, late
     node.mint("n")
     other.stores.close()
     assert [entry.number for entry in node.keys.entries(Excerpt(after=2))] == [3, 4, 5]
@@ -271,7 +271,7 @@ def test_a_bucket_that_never_answers_is_given_up_below_a_third_of_the_staleness_
 def _seconds_until_refused(call: object) -> float:
     begun = time.monotonic()
     with pytest.raises(Unavailable):
-        call()  # type: ignore[operator]
+        call()
     return time.monotonic() - begun
 
 

@@ -167,14 +167,14 @@ def test_a_checkpoint_is_of_one_instant_although_commits_go_on_while_it_is_writt
 
     def late(path: str, data: bytes) -> str | None:
         if path.startswith(Place.PAGE.folder):
-            storage.put = put  # type: ignore[method-assign]
+            storage.put = put
             node.issuer.revoke(made[1], by=BY)
             node.issuer.revoke(made[3], by=BY)
         return put(path, data)
 
     with node.keys.snapshot() as frozen:
-        storage.put = late  # type: ignore[method-assign]
-        checkpoints.write(storage, frozen, node.stores.peppers)  # type: ignore[arg-type]
+        storage.put = late
+        checkpoints.write(storage, frozen, node.stores.peppers)
         assert len(list(frozen.records())) == frozen.count()
     assert files.checkpoint(6).exists()
     for number in (7, 8):
@@ -186,7 +186,7 @@ def test_a_checkpoint_is_of_one_instant_although_commits_go_on_while_it_is_writt
     assert then.follower.poll()
     same(then, read_from_the_log(files))
     with node.keys.snapshot() as frozen:
-        checkpoints.write(storage, frozen, node.stores.peppers)  # type: ignore[arg-type]
+        checkpoints.write(storage, frozen, node.stores.peppers)
     node.stores.close()
     assert files.checkpoint(8).exists()
     same(read_anew(files), read_from_the_log(files))

@@ -142,11 +142,11 @@ def test_of_two_that_put_together_at_once_one_does(world: World) -> None:
     put = world.storage.put
 
     def slower(path: str, data: bytes) -> str | None:
-        world.storage.put = put  # type: ignore[method-assign]
+        world.storage.put = put
         world.tidy()
         return put(path, data)
 
-    world.storage.put = slower  # type: ignore[method-assign]
+    world.storage.put = slower
     world.tidy()
     assert len(world.merged()) == 1
     assert world.uses() == LEAST
