@@ -20,7 +20,7 @@ from keyrack.server.background import Background
 from keyrack.server.dependencies import Services
 from keyrack.server.failures import handle_failures
 from keyrack.server.front import Front
-from keyrack.server.hot import QUIET_PATHS, HotPaths
+from keyrack.server.hot import IMMEDIATE, QUIET_PATHS, HotPaths
 from keyrack.server.openapi import describe, operation_id
 from keyrack.server.opening import master_keys
 from keyrack.server.proxies import Proxies
@@ -89,7 +89,10 @@ def create_app(settings: Settings, verifier: Verifier) -> App:
         silent_seconds=settings.upstream_timeout,
     )
     hot = HotPaths(gateway, verifier, trusted_proxies=settings.trusted_proxies, realm=REALM)
-    return Front(hot, internal_app=strict, internal=settings.internal, quiet=QUIET_PATHS)
+    immediate = frozenset() if verifier.may_wait else IMMEDIATE
+    return Front(
+        hot, internal_app=strict, internal=settings.internal, quiet=QUIET_PATHS, immediate=immediate
+    )
 
 
 def management_api(

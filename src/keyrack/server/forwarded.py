@@ -75,11 +75,7 @@ class Asked(NamedTuple):
 
 def asked(query: bytes, told: Told, host: str | None) -> Asked:
     """What is asked of a key that comes from this host. Raises InvalidRequest."""
-    said = tuple(map(told.get, _SAID))
-    # A proxy may let through what its client says, and what comes in is kept below.
-    if len(query) + sum(map(len, filter(None, said))) > MAX_ASKED:
-        raise InvalidRequest("This asks for more than a proxy's configuration would.")
-    return _asked(query, host, said)
+    return _asked(query, host, tuple(map(told.get, _SAID)))
 
 
 def credential(headers: Headers) -> Presented:
@@ -123,8 +119,11 @@ def _check_query(query: bytes) -> None:
         raise InvalidRequest(KEY_IN_QUERY)
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=4096)  # what is refused is not kept
 def _asked(query: bytes, host: str | None, said: tuple[bytes | None, ...]) -> Asked:
+    # A proxy may let through what its client says.
+    if len(query) + sum(map(len, filter(None, said))) > MAX_ASKED:
+        raise InvalidRequest("This asks for more than a proxy's configuration would.")
     _check_query(query)
     scope, environments, service, *methods = said
     access = Access(

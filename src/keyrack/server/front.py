@@ -38,7 +38,17 @@ class HeadersTooLarge(KeyrackError):
 class Front:
     """Stands before everything else; hands quiet paths on without a log line of their own."""
 
-    def __init__(self, app: App, *, internal_app: App, internal: Listener | None, quiet: frozenset[str]):
+    def __init__(
+        self,
+        app: App,
+        *,
+        internal_app: App,
+        internal: Listener | None,
+        quiet: frozenset[str],
+        immediate: frozenset[tuple[bytes, bytes]] = frozenset(),
+    ):
+        self.immediate = immediate
+        """Methods and paths on which the application never waits: see keyrack.server.express."""
         self._app = app
         self._internal_app = internal_app
         self._internal_port = None if internal is None else internal.port

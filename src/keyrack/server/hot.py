@@ -12,8 +12,8 @@ from functools import lru_cache
 
 from keyrack.core import http
 from keyrack.core.errors import InvalidRequest, KeyrackError
-from keyrack.core.http import Response
-from keyrack.core.model import Access, Allowed, Decision, Denied, Network, Reason
+from keyrack.core.http import Presented, Response
+from keyrack.core.model import Access, Allowed, Denied, Network, Reason
 from keyrack.core.ratelimit_headers import ratelimit_headers
 from keyrack.core.scopes import missing
 from keyrack.core.strict_json import read
@@ -23,7 +23,7 @@ from keyrack.guards.request import request_id as request_id_of
 from keyrack.server.arrivals import Arrivals
 from keyrack.server.async_verifier import AsyncVerifier
 from keyrack.server.forward_auth import PATH, ForwardAuth
-from keyrack.server.questions import Asked, answer_json, read_batch, read_question
+from keyrack.server.questions import Asked, answer_json, read_batch, read_one
 from keyrack.server.table import VERIFY_SCOPE, uncharged
 from keyrack.server.wire import (
     JSON,
@@ -38,6 +38,7 @@ from keyrack.server.wire import (
     read_body,
     require_json,
 )
+from keyrack.stores.journal import Origin
 from keyrack.verifier import Verifier
 
 VERIFY = "/v1/verify"
@@ -45,6 +46,8 @@ BATCH = "/v1/verify/batch"
 ANY_TENANT = ("tenants:verify",)
 QUIET_PATHS = frozenset({VERIFY, BATCH, PATH, "/livez"})
 """No log line a request for these: refusals are in the journal, and its log lines."""
+IMMEDIATE = frozenset({(b"POST", VERIFY.encode()), (b"GET", PATH.encode())})
+"""Of these each is one decision or two, which never wait unless the Verifier says so."""
 MAX_KEPT_ANSWERS = 10_000
 _OPERATIONS = {VERIFY: f"POST {VERIFY}", BATCH: f"POST {BATCH}"}
 _KEY_IN_QUERY = InvalidRequest(http.KEY_IN_QUERY)
@@ -118,8 +121,11 @@ class HotPaths:
         return refusal(decision, realm=self._realm, request_id=request_id, now=self._clock())
 
     async def _one(self, body: bytes, caller: Allowed, request_id: str) -> bytes:
-        asked = read_question(read(body))
-        decision = await self._decide(asked, caller, request_id)
+        asked = read_one(body)
+        question, within = _question(asked, request_id), _within(caller)
+        decision = self._verifier.at_once(*question, within=within)
+        if decision is None:
+            decision = await self._verifier.verify(*question, within=within)
         if isinstance(decision, Denied) or decision.rates or decision.session or asked.explain:
             return _dump(answer_json(decision, explain=asked.explain))
         # It follows from the key's record and the scopes alone, so it is written once.
@@ -127,16 +133,13 @@ class HotPaths:
         return self._kept.get(slot) or self._keep(slot, _dump(answer_json(decision)))
 
     async def _many(self, body: bytes, caller: Allowed, request_id: str) -> bytes:
-        batch = read_batch(read(body))
-        decided = [(await self._decide(one, caller, request_id), one.explain) for one in batch]
+        batch, within = read_batch(read(body)), _within(caller)
+        decided = [
+            (await self._verifier.verify(*_question(one, request_id), within=within), one.explain)
+            for one in batch
+        ]
         answers = [answer_json(decision, explain=explain) for decision, explain in decided]
         return _dump({"data": answers})
-
-    def _decide(self, asked: Asked, caller: Allowed, request_id: str) -> Awaitable[Decision]:
-        within = None if _sees_all_tenants(caller.scopes) else caller.key.tenant
-        return self._verifier.verify(
-            asked.text or Reason.MISSING, asked.access, ("verify", request_id), within=within
-        )
 
     def _keep(self, slot: tuple[str, int, int, tuple[str, ...]], body: bytes) -> bytes:
         if len(self._kept) >= MAX_KEPT_ANSWERS:
@@ -148,6 +151,15 @@ class HotPaths:
 @lru_cache(maxsize=4096)
 def _caller_access(host: str | None) -> Access:
     return replace(uncharged(VERIFY_SCOPE), address=read_address(host))
+
+
+def _question(asked: Asked, request_id: str) -> tuple[Presented, Access, Origin]:
+    return asked.text or Reason.MISSING, asked.access, ("verify", request_id)
+
+
+def _within(caller: Allowed) -> str | None:
+    """The one tenant whose keys a caller may ask about, or None for all."""
+    return None if _sees_all_tenants(caller.scopes) else caller.key.tenant
 
 
 @lru_cache(maxsize=1024)

@@ -40,9 +40,13 @@ class BoundedProtocol(HttpToolsProtocol):
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
+        self.end_head()
+        super().on_headers_complete()
+
+    def end_head(self) -> None:
+        """From here on there is a request, whose body is bounded elsewhere."""
         self._unused_bytes = 0
         self._is_in_head = False
-        super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
         self._unused_bytes = 0
@@ -58,12 +62,12 @@ class BoundedProtocol(HttpToolsProtocol):
         self._unused_bytes += len(data)
         super().data_received(data)
         if self._unused_bytes > MAX_HEAD_BYTES:
-            self._refuse(HeadersTooLarge())
+            self.refuse(HeadersTooLarge())
 
     def send_400_response(self, msg: str) -> None:
-        self._refuse(InvalidRequest("This is not HTTP."))
+        self.refuse(InvalidRequest("This is not HTTP."))
 
-    def _refuse(self, error: KeyrackError) -> None:
+    def refuse(self, error: KeyrackError) -> None:
         """Answer and close, whatever else is being sent."""
         response = http.failure(error, request_id=request_id(()))
         head = [f"HTTP/1.1 {response.status} {HTTPStatus(response.status).phrase}"]

@@ -23,7 +23,7 @@ from keyrack.server.opening import check_store
 from keyrack.settings import Listener, Settings, variable
 
 GRACEFUL_SECONDS = 5
-PROTOCOL = "keyrack.server.protocol:BoundedProtocol"
+PROTOCOL = "keyrack.server.express:ExpressProtocol"
 WORKER = "keyrack.server.worker:create"
 
 log = logging.getLogger("keyrack.server")
