@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TypedDict
 
 from keyrack.core.errors import InvalidRequest, MethodNotAllowed, NotFound
-from keyrack.core.http import KEY_IN_QUERY, Response, extract, key_in_query, values
+from keyrack.core.http import KEY_IN_QUERY, Response, key_in_query, values
 from keyrack.core.model import Access, Denied, Network
 from keyrack.deciding import ANYTHING, Ceiling, Decides
 from keyrack.guards.answers import Answers, Respond
@@ -66,7 +66,7 @@ class Decider:
 
     def waits(self, place: Place | None, request: Request) -> bool:
         """Whether the decision on this request may wait for a network."""
-        return self._verifier.waits(extract(request.named), ANYTHING if place is None else place.access)
+        return self._verifier.waits(request.presented, ANYTHING if place is None else place.access)
 
     def decide(self, place: Place | None, request: Request) -> KeyState | Response:
         """The proved key, or why not. Without a place a good key learns that, and others nothing."""
@@ -76,7 +76,7 @@ class Decider:
             return self._turn_away(request)
         access = self._access(place, request)
         ask = self._verifier.identify if place.is_later else self._verifier.verify
-        decision = ask(extract(request.named), access, (place.operation, request.id), ceiling=self._ceiling)
+        decision = ask(request.presented, access, (place.operation, request.id), ceiling=self._ceiling)
         if isinstance(decision, Denied):
             return self._answers.refuse(decision, request)
         return KeyState(self._means, place, request, access, decision)
@@ -102,7 +102,7 @@ class Decider:
     def _turn_away(self, request: Request) -> Response:
         """Answer a request that no row is for: only a good key learns that there is nothing."""
         access = Access(address=read_address(self._host(request)))
-        decision = self._verifier.verify(extract(request.named), access, (None, request.id))
+        decision = self._verifier.verify(request.presented, access, (None, request.id))
         if isinstance(decision, Denied):
             return self._answers.refuse(decision, request)
         methods = self.table.methods(request.path)

@@ -6,7 +6,7 @@ import random
 import re
 from typing import NamedTuple
 
-from keyrack.core.http import Headers, Lines, by_name, values
+from keyrack.core.http import Headers, Lines, Presented, by_name, extract, values
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 _MAY_BE_KEY = re.compile(rb"[0-9A-Za-z]{40}")
@@ -26,6 +26,8 @@ class Request(NamedTuple):
     id: str
     named: Headers
     """The headers in the form that is quickest to read."""
+    presented: Presented
+    """The one credential among them."""
 
     def __repr__(self) -> str:
         return f"<Request {self.id} {self.method}>"
@@ -34,7 +36,7 @@ class Request(NamedTuple):
 def read_request(method: str, path: str, query: bytes, headers: Lines, peer: str | None) -> Request:
     """The request that came to a guard; it goes by the client's X-Request-ID if that is a plain one."""
     named = by_name(headers)
-    return Request(method, path, query, headers, peer, request_id(named), named)
+    return Request(method, path, query, headers, peer, request_id(named), named, extract(named))
 
 
 def request_id(headers: Headers) -> str:
