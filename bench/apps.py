@@ -16,7 +16,7 @@ from keyrack.guards.fastapi import needs, protect
 from keyrack.server.app import create_app
 from keyrack.server.front import Front
 from keyrack.server.garbage import settle
-from keyrack.server.hot import QUIET_PATHS
+from keyrack.server.hot import IMMEDIATE, QUIET_PATHS
 from keyrack.server.wire import App, Receive, Scope, Send, answer, read_body
 from keyrack.settings import Settings
 
@@ -49,9 +49,18 @@ def keyrack_server(store: str) -> App:
 
 def constant_server(headers: Headers, body: bytes) -> App:
     """The server's front with a constant behind it: it takes the request in, and reads nothing of it."""
+    return _constant(headers, body, frozenset())
+
+
+def express_constant(headers: Headers, body: bytes) -> App:
+    """The same, answered where its requests are read, as the hot paths are."""
+    return _constant(headers, body, IMMEDIATE)
+
+
+def _constant(headers: Headers, body: bytes, immediate: frozenset[tuple[bytes, bytes]]) -> App:
     constant = Constant(Response(200, headers, body))
     settle()
-    return Front(constant, internal_app=constant, internal=None, quiet=QUIET_PATHS)
+    return Front(constant, internal_app=constant, internal=None, quiet=QUIET_PATHS, immediate=immediate)
 
 
 class Decisions:

@@ -16,6 +16,7 @@ from bench.apps import (
     constant_server,
     deciding_constant,
     deciding_service,
+    express_constant,
     guarded_service,
     keyrack_server,
     open_service,
@@ -37,10 +38,13 @@ HOW = (
     f"another: {CONNECTIONS} kept-alive connections with {DEPTH} requests under way on each, {KEYS_IN_USE} "
     "keys in turn, among 10,000. Beside it, by turns, the same server with a constant in the place of the "
     "hot paths, behind the same front: it receives the request, body included, reads nothing of it, and "
-    "sends an answer with the same headers and a body of the same length. The routes: a small FastAPI "
-    "service with the guard and without. Bare decisions: what is left of the constant's rate, or of the open "
-    "route's, when nothing but the decisions themselves is put in front, two for `/v1/verify` and one for "
-    "the others; no guard can do better. Every answer is checked; an error ends the measurement. The "
+    "sends an answer with the same headers and a body of the same length. The constant is an application of "
+    "Uvicorn's like any other, a task a request; the hot paths are answered where their requests are read "
+    "(`keyrack.server.express`), and what that is worth shows beside a constant that is answered there, too. "
+    "The routes: a small FastAPI service with the guard and without. Bare decisions: what is left of the "
+    "constant's rate, or of the open route's, when nothing but the decisions themselves is put in front, two "
+    "for `/v1/verify` and one for the others; no guard can do better than that on a route. Every answer is "
+    "checked; an error ends the measurement. The "
     "processor's time is that of the server's process by the kernel's count. Percentiles: "
     f"{CONNECTIONS} connections, one request at a time on each."
 )
@@ -122,11 +126,23 @@ def _hot_path(client: Client, store: str, name: str, effort: Effort, *, decision
         with (
             serving(constant_server, *shape) as beside,
             serving(deciding_constant, store, decisions, *shape) as bare,
+            serving(express_constant, *shape) as express,
         ):
-            sides = Sides(
-                ours, Side(beside, client.probe(beside, asked)), Side(bare, client.probe(bare, asked))
-            )
-            return _compared(client, name, sides, effort, Target("≥", 0.7))
+            others = [Side(one, client.probe(one, asked)) for one in (beside, bare, express)]
+            sides = Sides(ours, *others[:2])
+            return [
+                *_compared(client, name, sides, effort, Target("≥", 0.7)),
+                _beside_express(client, name, ours, others[2], effort),
+            ]
+
+
+def _beside_express(client: Client, name: str, ours: Side, express: Side, effort: Effort) -> Figure:
+    """How much of the way that is open to the hot paths alone is left by what they do."""
+    rates = [
+        (_turn(client, ours, effort).rate, _turn(client, express, effort).rate)
+        for _ in range(effort.web_rounds)
+    ]
+    return _figure(f"{name}: beside a constant that is answered where it is read", "1/s", rates)
 
 
 def _routes(client: Client, store: str, effort: Effort) -> list[Figure]:

@@ -157,7 +157,7 @@ class TestFaults:
             raise Fault(LATER_SECRETS[0]) from ValueError(house.root_key)
 
         monkeypatch.setattr("keyrack.issuer.Issuer.find", fails)
-        monkeypatch.setattr("keyrack.server.hot.read_question", fails)
+        monkeypatch.setattr("keyrack.server.hot.read_one", fails)
         headers = {"x-request-id": "r-7", "x-other": LATER_SECRETS[1]}
         method, body = ("GET", None) if path == "/v1/keys" else ("POST", {"key": house.root_key})
         answer = house.root(method, path, body, headers=headers)

@@ -15,7 +15,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from keyrack.server.failures import InternalError
 from keyrack.server.protocol import BoundedProtocol
-from keyrack.server.wire import Message, Scope
+from keyrack.server.wire import Message
 
 _CONTROLS = bytes({*range(0x20), 0x7F} - {0x09})
 """What must not stand in a header, and stands twice at the end of each line."""
@@ -69,11 +69,16 @@ class ExpressProtocol(BoundedProtocol):
         super().connection_made(transport)
 
     def on_headers_complete(self) -> None:
-        if self._may_answer():
-            self.end_head()
-            self._held = bytearray()
-        else:
+        path, _, query = self.url.partition(b"?")
+        if not self._may_answer(path, query):
             super().on_headers_complete()
+            return
+        self.end_head()
+        self._held = bytearray()
+        self.scope["method"] = self.parser.get_method().decode()
+        self.scope["path"] = path.decode()
+        self.scope["raw_path"] = path
+        self.scope["query_string"] = query
 
     def on_body(self, body: bytes) -> None:
         if self._held is None:
@@ -98,8 +103,7 @@ class ExpressProtocol(BoundedProtocol):
         elif self._has_answered and self._is_idle():
             self._await_next()
 
-    def _may_answer(self) -> bool:
-        path, _, query = self.url.partition(b"?")
+    def _may_answer(self, path: bytes, query: bytes) -> bool:
         parser = self.parser
         return (
             (parser.get_method(), path) in self._immediate
@@ -116,10 +120,11 @@ class ExpressProtocol(BoundedProtocol):
         return self.cycle is None or self.cycle.response_complete
 
     def _answer(self, body: bytes) -> None:
+        if self.transport.is_closing():
+            return
         exchange = Exchange(body)
-        running = self.app(self._asked(), exchange.receive, exchange.send)  # type: ignore[arg-type]
         try:
-            _finish(running)  # type: ignore[arg-type]  # it is a coroutine
+            _finish(self.app(self.scope, exchange.receive, exchange.send))
             answer = exchange.written()
         except Exception:  # the parser above would blame the client for a fault of ours
             log.exception("a request failed")
@@ -128,17 +133,6 @@ class ExpressProtocol(BoundedProtocol):
             self.transport.write(answer)
             self.server_state.total_requests += 1
             self._has_answered = True
-
-    def _asked(self) -> Scope:
-        path, _, query = self.url.partition(b"?")
-        scope: Scope = self.scope  # type: ignore[assignment]  # uvicorn types each kind of it
-        scope |= {
-            "method": self.parser.get_method().decode(),
-            "path": path.decode(),
-            "raw_path": path,
-            "query_string": query,
-        }
-        return scope
 
     def _let_go(self) -> None:
         """Leave to Uvicorn what has not come whole."""
@@ -155,7 +149,7 @@ class ExpressProtocol(BoundedProtocol):
         )
 
 
-def _finish(running: Coroutine[object, None, None]) -> None:
+def _finish(running: Coroutine[object, object, None]) -> None:
     """Run what never waits. Raises RuntimeError if it does, and what it raises."""
     try:
         running.send(None)

@@ -1,0 +1,349 @@
+"""Requests that are answered where they are read get the answers that Uvicorn's way gives, and in order."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from anyio.from_thread import BlockingPortal
+from hypothesis import given
+from hypothesis import strategies as st
+from patience import PATIENCE_SECONDS
+from server_bed import House, make_store
+from server_wire import Reply, as_json, chunked, head
+from uvicorn.server import ServerState
+
+from keyrack import Verifier
+from keyrack.server.app import create_app
+from keyrack.server.express import ExpressProtocol
+from keyrack.server.hot import IMMEDIATE
+from keyrack.server.run import configuration
+from keyrack.settings import Settings
+from keyrack.testing import PEPPERS
+
+JSON = ("Content-Type", "application/json")
+VERIFY, FORWARD_AUTH = "/v1/verify", "/v1/forward-auth?scope=logs:read"
+
+
+class Line:
+    """One connection to an application, by the protocol of the server; what it reads is handed to it."""
+
+    def __init__(self, portal: BlockingPortal, protocol: ExpressProtocol, client: socket.socket):
+        self._portal = portal
+        self.protocol = protocol
+        self.client = client
+        self._received = b""
+
+    def read(self, *parts: bytes) -> None:
+        """Let the server read these parts, each in a read of its own."""
+        for part in parts:
+            self._portal.call(self.protocol.data_received, part)
+
+    def reply(self, *, method: str = "GET") -> Reply:
+        """The next answer."""
+        while b"\r\n\r\n" not in self._received:
+            self._received += self._more()
+        start, _, self._received = self._received.partition(b"\r\n\r\n")
+        first, *lines = start.decode("latin-1").split("\r\n")
+        headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
+        length = 0 if method == "HEAD" else int(headers["content-length"])
+        while len(self._received) < length:
+            self._received += self._more()
+        body, self._received = self._received[:length], self._received[length:]
+        return Reply(int(first.split(" ")[1]), headers, body)
+
+    def _more(self) -> bytes:
+        data = self.client.recv(1 << 16)
+        assert data, "the server hung up"
+        return data
+
+    def rest(self) -> bytes:
+        """All that comes until the server hangs up."""
+        received = b""
+        while data := self.client.recv(1 << 16):
+            received += data
+        return received
+
+    @property
+    def went_uvicorns_way(self) -> bool:
+        """Whether any request so far became a task of its own."""
+        return self.protocol.cycle is not None
+
+
+Connect = Callable[..., Line]
+
+
+@pytest.fixture
+def connect(portal: BlockingPortal) -> Iterator[Connect]:
+    """Opens connections to applications."""
+    opened: list[tuple[socket.socket, ExpressProtocol]] = []
+
+    def connecting(app: Any, *, keep_alive: float = PATIENCE_SECONDS) -> Line:
+        config = configuration(app, Settings())
+        config.load()
+        config.timeout_keep_alive = keep_alive  # type: ignore[assignment]  # call_later takes fractions
+        ours, theirs = socket.socketpair()
+        ours.settimeout(PATIENCE_SECONDS)
+
+        async def serve() -> ExpressProtocol:
+            loop = asyncio.get_running_loop()
+            _, protocol = await loop.connect_accepted_socket(
+                lambda: ExpressProtocol(config, ServerState(), {}), theirs
+            )
+            return protocol
+
+        protocol = portal.call(serve)
+        opened.append((ours, protocol))
+        return Line(portal, protocol, ours)
+
+    yield connecting
+    for ours, protocol in opened:
+        portal.call(protocol.transport.abort)
+        ours.close()
+
+
+class Requests:
+    """Requests of many kinds, each with an id by which its answer is known."""
+
+    def __init__(self, house: House):
+        self._root = ("Authorization", f"Bearer {house.root_key}")
+        self._key = house.root.mint("logs:read")
+        limits = [{"name": "much", "limit": 900_000, "window_seconds": 60}]
+        self._limited = house.root.mint("logs:read", limits=limits)
+        self.kinds: dict[str, Callable[[str], bytes]] = {
+            "verify": lambda name: self._verify(name, as_json({"key": self._key["secret"]})),
+            "verify a scope": lambda name: self._verify(
+                name, as_json({"key": self._key["secret"], "scopes": ["logs:write"]})
+            ),
+            "verify, explained": lambda name: self._verify(name, as_json({"key": "kr", "explain": True})),
+            "verify in chunks": lambda name: (
+                head(
+                    "POST",
+                    VERIFY,
+                    [self._root, JSON, ("Transfer-Encoding", "chunked"), ("X-Request-ID", name)],
+                )
+                + chunked(as_json({"key": self._key["secret"]}), 7)
+            ),
+            "no JSON": lambda name: self._verify(name, b"{"),
+            "too long": lambda name: self._verify(name, b" " * 70_000),
+            "another type": lambda name: self._post(name, b"{}", self._root, ("Content-Type", "text/plain")),
+            "nobody": lambda name: self._post(name, b"{}", JSON),
+            "a wrong key": lambda name: self._post(name, b"{}", ("X-API-Key", "kr_live_x"), JSON),
+            "two keys": lambda name: self._post(name, b"{}", self._root, ("X-API-Key", "a"), JSON),
+            "many headers": lambda name: self._post(name, b"{}", *[("X-More", "1")] * 101),
+            "forward-auth": lambda name: self._get(
+                FORWARD_AUTH, name, ("X-API-Key", self._limited["secret"])
+            ),
+            "forward-auth, refused": lambda name: self._get(
+                FORWARD_AUTH.replace("read", "write"), name, ("X-API-Key", self._key["secret"])
+            ),
+            "forward-auth, odd": lambda name: self._get(FORWARD_AUTH, name, ("X-Forwarded-Uri", "/a/../b")),
+            "forward-auth, without a scope": lambda name: self._get("/v1/forward-auth", name, self._root),
+            "a key in the query": lambda name: self._get(f"{FORWARD_AUTH}&token=x", name, self._root),
+        }
+        self.slow: dict[str, Callable[[str], bytes]] = {
+            "nothing": lambda name: self._get("/v1/nothing", name, self._root),
+            "me": lambda name: self._get("/v1/me", name, self._root),
+            "a batch": lambda name: self._post(name, b"[]", self._root, JSON, path="/v1/verify/batch"),
+            "HEAD": lambda name: head("HEAD", FORWARD_AUTH, [self._root, ("X-Request-ID", name)]),
+        }
+
+    def _verify(self, name: str, body: bytes) -> bytes:
+        return self._post(name, body, self._root, JSON)
+
+    def _post(self, name: str, body: bytes, *headers: tuple[str, str], path: str = VERIFY) -> bytes:
+        length = ("Content-Length", str(len(body)))
+        return head("POST", path, [*headers, length, ("X-Request-ID", name)]) + body
+
+    def _get(self, target: str, name: str, *headers: tuple[str, str]) -> bytes:
+        return head("GET", target, [*headers, ("X-Request-ID", name)])
+
+
+@pytest.fixture(scope="module")
+def requests(portal: BlockingPortal) -> Iterator[tuple[House, Requests]]:
+    house = House(portal)
+    yield house, Requests(house)
+    house.verifier.close()
+
+
+KINDS = (
+    "verify",
+    "verify a scope",
+    "verify, explained",
+    "verify in chunks",
+    "no JSON",
+    "too long",
+    "another type",
+    "nobody",
+    "a wrong key",
+    "two keys",
+    "many headers",
+    "forward-auth",
+    "forward-auth, refused",
+    "forward-auth, odd",
+    "forward-auth, without a scope",
+    "a key in the query",
+)
+SLOW = ("nothing", "me", "a batch", "HEAD")
+
+
+def test_every_kind_is_asked(requests: tuple[House, Requests]) -> None:
+    assert (*requests[1].kinds,) == KINDS
+    assert (*requests[1].slow,) == SLOW
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@given(share=st.floats(0.05, 0.999))
+def test_a_request_that_comes_in_two_parts_gets_the_same_answer(
+    requests: tuple[House, Requests], portal: BlockingPortal, kind: str, share: float
+) -> None:
+    house, asked = requests
+    data = asked.kinds[kind]("one")
+    begun = data.index(b"\r\n\r\n") + 4
+    with _connected(portal, house.app) as (whole, parted):
+        whole.read(data)
+        at_once = whole.reply()
+        cut = max(1, int(len(data) * share))
+        parted.read(data[:cut], data[cut:])
+        assert not whole.went_uvicorns_way
+        assert parted.went_uvicorns_way == (cut >= begun)
+        assert _lasting(parted.reply()) == _lasting(at_once)
+        # Of a request with too many headers none is looked at.
+        assert (at_once.headers["x-request-id"] == "one") == (kind != "many headers")
+
+
+@given(names=st.lists(st.sampled_from((*KINDS, *SLOW)), min_size=2, max_size=12), data=st.data())
+def test_answers_come_in_the_order_of_the_requests(
+    requests: tuple[House, Requests], portal: BlockingPortal, names: list[str], data: st.DataObject
+) -> None:
+    house, asked = requests
+    # One ends the connection where its body is not read, and the other gets an id of ours.
+    names = [name for name in names if name not in ("too long", "many headers")]
+    kinds = asked.kinds | asked.slow
+    sent = b"".join(kinds[name](f"r{place}") for place, name in enumerate(names))
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(sent)), max_size=4)))
+    parts = [sent[start:end] for start, end in zip([0, *cuts], [*cuts, len(sent)], strict=True)]
+    with _connected(portal, house.app) as (line, _):
+        line.read(*filter(None, parts))
+        for place, name in enumerate(names):
+            reply = line.reply(method="HEAD" if name == "HEAD" else "GET")
+            assert reply.headers["x-request-id"] == f"r{place}", (names, name)
+
+
+@pytest.mark.parametrize(
+    "request_head",
+    [
+        b"GET /v1/forward-auth?scope=logs:read HTTP/1.0\r\n\r\n",
+        b"GET /v1/forward-auth?scope=logs:read HTTP/1.1\r\nConnection: close\r\n\r\n",
+    ],
+)
+def test_a_connection_that_is_to_end_ends(house: House, connect: Connect, request_head: bytes) -> None:
+    line = connect(house.app)
+    line.read(request_head)
+    assert line.went_uvicorns_way
+    assert line.rest().startswith(b"HTTP/1.1 401 ")
+
+
+def test_a_body_that_has_to_be_asked_for_is_asked_for(house: House, connect: Connect) -> None:
+    line = connect(house.app)
+    headers = [("X-API-Key", house.root_key), JSON, ("Content-Length", "2"), ("Expect", "100-continue")]
+    line.read(head("POST", VERIFY, headers))
+    assert line.client.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
+    line.read(b"{}")
+    assert line.reply().problem == (422, "validation_error")
+
+
+def test_whoever_asks_nothing_more_is_hung_up_on(house: House, connect: Connect) -> None:
+    line = connect(house.app, keep_alive=0.01)
+    line.read(head("GET", FORWARD_AUTH, []))
+    assert not line.went_uvicorns_way
+    assert line.rest().startswith(b"HTTP/1.1 401 ")
+
+
+def test_a_body_that_is_no_http_is_refused_once(house: House, connect: Connect) -> None:
+    line = connect(house.app)
+    headers = [("X-API-Key", house.root_key), JSON, ("Transfer-Encoding", "chunked")]
+    line.read(head("POST", VERIFY, headers) + b"2\r\n{}\r\nno length\r\n")
+    answer = line.rest()
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert answer.count(b"HTTP/1.1") == 1
+
+
+async def _waiting(scope: Any, receive: Any, send: Any) -> None:
+    await asyncio.Event().wait()
+
+
+async def _silent(scope: Any, receive: Any, send: Any) -> None:
+    """Sends nothing."""
+
+
+async def _failing(scope: Any, receive: Any, send: Any) -> None:
+    raise RuntimeError("broken")
+
+
+def _saying(value: bytes) -> Callable[..., Awaitable[None]]:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"x-said", value)]})
+        await send({"type": "http.response.body", "body": b""})
+
+    return app
+
+
+class Immediate:
+    """An application that says that it never waits."""
+
+    immediate = IMMEDIATE
+
+    def __init__(self, app: Callable[..., Awaitable[None]]):
+        self._app = app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        await self._app(scope, receive, send)
+
+
+@pytest.mark.parametrize(
+    "broken", [_waiting, _silent, _failing, _saying(b"a\r\nx: b"), _saying(b"a\nb"), _saying(b"\0")]
+)
+def test_a_fault_of_ours_is_no_fault_of_the_client(
+    connect: Connect, broken: Callable[..., Awaitable[None]], caplog: pytest.LogCaptureFixture
+) -> None:
+    line = connect(Immediate(broken))
+    line.read(head("GET", FORWARD_AUTH, []) * 2)
+    answer = line.rest()
+    assert answer.startswith(b"HTTP/1.1 500 ")
+    assert answer.count(b"HTTP/1.1") == 1
+    assert "a request failed" in caplog.text
+
+
+def test_a_tab_is_no_control_character(connect: Connect) -> None:
+    line = connect(Immediate(_saying(b"a\tb")))
+    line.read(head("GET", FORWARD_AUTH, []))
+    assert line.client.recv(1000) == b"HTTP/1.1 200 OK\r\nx-said: a\tb\r\n\r\n"
+
+
+def test_where_a_decision_may_wait_nothing_is_answered_at_once(tmp_path: Any, house: House) -> None:
+    founded = make_store(tmp_path)
+    with Verifier.open(founded.url, peppers=PEPPERS, replica_max_keys=10) as verifier:
+        assert getattr(create_app(Settings(), verifier), "immediate") == frozenset()  # noqa: B009
+    assert getattr(house.app, "immediate") == IMMEDIATE  # noqa: B009
+
+
+@contextmanager
+def _connected(portal: BlockingPortal, app: Any) -> Iterator[Sequence[Line]]:
+    opening = connect.__wrapped__(portal)  # type: ignore[attr-defined]  # hypothesis needs new ones each time
+    connecting = next(opening)
+    try:
+        yield connecting(app), connecting(app)
+    finally:
+        next(opening, None)
+
+
+def _lasting(reply: Reply) -> tuple[int, dict[str, str], bytes]:
+    """What does not depend on what was asked before, and on chance."""
+    known_by = reply.headers["x-request-id"]
+    headers = {name: value for name, value in reply.headers.items() if not name.startswith("ratelimit")}
+    return reply.status, headers | {"x-request-id": ""}, reply.body.replace(known_by.encode(), b"")
