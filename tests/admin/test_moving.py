@@ -163,7 +163,8 @@ class _Meddling(MemoryJournal):
 
 
 def test_what_the_source_makes_meanwhile_is_named_as_missing(source: Stores, target: Stores) -> None:
-    mint(source)
+    key_id, _ = mint(source)
+    source.journal.write([Use(key_id, 1, 5, 1.0, 2.0)], [])
     meddled = replace(target, journal=_Meddling(lambda: mint(source, "late")))
     assert copy(source, meddled, by=ADA).missing == 1
     assert copy(source, meddled, by=ADA).missing == 0

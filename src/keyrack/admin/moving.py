@@ -159,10 +159,9 @@ def _copy_usage(source: Stores, target: Stores) -> None:
     """Bring over when each version was used, once, and the journal's refusals."""
     after = 0
     while page := source.keys.records(Listing(after=after, most=BATCH)):
-        ids = [record.id for record in page]
-        known = target.journal.uses(ids)
-        used = [use for slot, use in source.journal.uses(ids).items() if slot not in known]
-        target.journal.write(used, [])
+        uses = source.journal.uses([record.id for record in page])
+        known = target.journal.uses([key_id for key_id, _ in uses]) if uses else {}
+        target.journal.write([use for slot, use in uses.items() if slot not in known], [])
         after = page[-1].serial
     if target.journal.refusals(after=0, most=1, tenant=None):
         return

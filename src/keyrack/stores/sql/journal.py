@@ -108,7 +108,7 @@ class SqlJournal:
     def uses(self, key_ids: Sequence[str]) -> Mapping[tuple[str, int], Use]:
         with self._reading() as connection:
             rows = connection.execute(select(uses).where(uses.c.key_id.in_(key_ids))).all()
-            seen = addresses.seen(connection, key_ids)
+            seen = addresses.seen(connection, list({row.key_id for row in rows}))
         found = (Use(*row)._replace(seen=seen.get((row.key_id, row.number), {})) for row in rows)
         return {(use.key_id, use.number): use for use in found}
 
