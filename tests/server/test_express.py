@@ -6,14 +6,15 @@ import asyncio
 import socket
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
+import httpx
 import pytest
 from anyio.from_thread import BlockingPortal
 from hypothesis import given
 from hypothesis import strategies as st
 from patience import PATIENCE_SECONDS
-from server_bed import House, make_store
+from server_bed import Caller, House, Inside, make_store
 from server_wire import Reply, as_json, chunked, head
 from uvicorn.server import ServerState
 
@@ -42,6 +43,10 @@ class Line:
         """Let the server read these parts, each in a read of its own."""
         for part in parts:
             self._portal.call(self.protocol.data_received, part)
+
+    def end_tasks(self) -> None:
+        """Cancel them, as a server does that waits no longer."""
+        self._portal.call(lambda: [task.cancel() for task in self.protocol.tasks])
 
     def reply(self, *, method: str = "GET") -> Reply:
         """The next answer."""
@@ -109,11 +114,11 @@ def connect(portal: BlockingPortal) -> Iterator[Connect]:
 class Requests:
     """Requests of many kinds, each with an id by which its answer is known."""
 
-    def __init__(self, house: House):
-        self._root = ("Authorization", f"Bearer {house.root_key}")
-        self._key = house.root.mint("logs:read")
+    def __init__(self, root_key: str, root: Caller):
+        self._root = ("Authorization", f"Bearer {root_key}")
+        self._key = root.mint("logs:read")
         limits = [{"name": "much", "limit": 900_000, "window_seconds": 60}]
-        self._limited = house.root.mint("logs:read", limits=limits)
+        self._limited = root.mint("logs:read", limits=limits)
         self.kinds: dict[str, Callable[[str], bytes]] = {
             "verify": lambda name: self._verify(name, as_json({"key": self._key["secret"]})),
             "verify a scope": lambda name: self._verify(
@@ -163,11 +168,29 @@ class Requests:
         return head("GET", target, [*headers, ("X-Request-ID", name)])
 
 
-@pytest.fixture(scope="module")
-def requests(portal: BlockingPortal) -> Iterator[tuple[House, Requests]]:
-    house = House(portal)
-    yield house, Requests(house)
-    house.verifier.close()
+class Bed(NamedTuple):
+    """An application, and what it is asked."""
+
+    app: Any
+    asked: Requests
+    waits: bool
+
+
+@pytest.fixture(scope="module", params=["at once", "after a wait"])
+def bed(
+    request: pytest.FixtureRequest, portal: BlockingPortal, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Bed]:
+    """One that decides at once, and one that holds so few keys that it reads each from its store first."""
+    founded = make_store(tmp_path_factory.mktemp("express"))
+    most = 1 if request.param == "after a wait" else None
+    with Verifier.open(founded.url, peppers=PEPPERS, replica_max_keys=most) as verifier:
+        app = create_app(Settings(), verifier)
+        root = httpx.Client(
+            transport=Inside(app, portal),
+            base_url="http://inside",
+            headers={"authorization": f"Bearer {founded.root}"},
+        )
+        yield Bed(app, Requests(founded.root, Caller(root)), most is not None)
 
 
 KINDS = (
@@ -191,26 +214,25 @@ KINDS = (
 SLOW = ("nothing", "me", "a batch", "HEAD")
 
 
-def test_every_kind_is_asked(requests: tuple[House, Requests]) -> None:
-    assert (*requests[1].kinds,) == KINDS
-    assert (*requests[1].slow,) == SLOW
+def test_every_kind_is_asked(bed: Bed) -> None:
+    assert (*bed.asked.kinds,) == KINDS
+    assert (*bed.asked.slow,) == SLOW
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @given(share=st.floats(0.05, 0.999))
 def test_a_request_that_comes_in_two_parts_gets_the_same_answer(
-    requests: tuple[House, Requests], portal: BlockingPortal, kind: str, share: float
+    bed: Bed, portal: BlockingPortal, kind: str, share: float
 ) -> None:
-    house, asked = requests
-    data = asked.kinds[kind]("one")
+    data = bed.asked.kinds[kind]("one")
     begun = data.index(b"\r\n\r\n") + 4
-    with _connected(portal, house.app) as (whole, parted):
+    with _connected(portal, bed.app) as (whole, parted):
         whole.read(data)
         at_once = whole.reply()
         cut = max(1, int(len(data) * share))
         parted.read(data[:cut], data[cut:])
-        assert not whole.went_uvicorns_way
-        assert parted.went_uvicorns_way == (cut >= begun)
+        assert not whole.went_uvicorns_way or bed.waits
+        assert parted.went_uvicorns_way == (cut >= begun) or bed.waits
         assert _lasting(parted.reply()) == _lasting(at_once)
         # Of a request with too many headers none is looked at.
         assert (at_once.headers["x-request-id"] == "one") == (kind != "many headers")
@@ -218,16 +240,15 @@ def test_a_request_that_comes_in_two_parts_gets_the_same_answer(
 
 @given(names=st.lists(st.sampled_from((*KINDS, *SLOW)), min_size=2, max_size=12), data=st.data())
 def test_answers_come_in_the_order_of_the_requests(
-    requests: tuple[House, Requests], portal: BlockingPortal, names: list[str], data: st.DataObject
+    bed: Bed, portal: BlockingPortal, names: list[str], data: st.DataObject
 ) -> None:
-    house, asked = requests
     # One ends the connection where its body is not read, and the other gets an id of ours.
     names = [name for name in names if name not in ("too long", "many headers")]
-    kinds = asked.kinds | asked.slow
+    kinds = bed.asked.kinds | bed.asked.slow
     sent = b"".join(kinds[name](f"r{place}") for place, name in enumerate(names))
     cuts = sorted(data.draw(st.lists(st.integers(0, len(sent)), max_size=4)))
     parts = [sent[start:end] for start, end in zip([0, *cuts], [*cuts, len(sent)], strict=True)]
-    with _connected(portal, house.app) as (line, _):
+    with _connected(portal, bed.app) as (line, _):
         line.read(*filter(None, parts))
         for place, name in enumerate(names):
             reply = line.reply(method="HEAD" if name == "HEAD" else "GET")
@@ -273,16 +294,33 @@ def test_a_body_that_is_no_http_is_refused_once(house: House, connect: Connect) 
     assert answer.count(b"HTTP/1.1") == 1
 
 
-async def _waiting(scope: Any, receive: Any, send: Any) -> None:
-    await asyncio.Event().wait()
-
-
 async def _silent(scope: Any, receive: Any, send: Any) -> None:
     """Sends nothing."""
 
 
 async def _failing(scope: Any, receive: Any, send: Any) -> None:
     raise RuntimeError("broken")
+
+
+async def _slow(scope: Any, receive: Any, send: Any) -> None:
+    name = dict(scope["headers"])[b"x-name"]
+    for _ in range(3):
+        await asyncio.sleep(0)
+        name = await asyncio.to_thread(bytes, name)
+    await _say(send, name)
+
+
+async def _stopped(scope: Any, receive: Any, send: Any) -> None:
+    try:
+        await asyncio.get_running_loop().create_future()
+    except asyncio.CancelledError:
+        await _say(send, b"stopping")
+
+
+async def _say(send: Any, body: bytes) -> None:
+    length = (b"content-length", str(len(body)).encode())
+    await send({"type": "http.response.start", "status": 200, "headers": [length]})
+    await send({"type": "http.response.body", "body": body})
 
 
 def _saying(value: bytes) -> Callable[..., Awaitable[None]]:
@@ -306,7 +344,7 @@ class Immediate:
 
 
 @pytest.mark.parametrize(
-    "broken", [_waiting, _silent, _failing, _saying(b"a\r\nx: b"), _saying(b"a\nb"), _saying(b"\0")]
+    "broken", [_silent, _failing, _saying(b"a\r\nx: b"), _saying(b"a\nb"), _saying(b"\0")]
 )
 def test_a_fault_of_ours_is_no_fault_of_the_client(
     connect: Connect, broken: Callable[..., Awaitable[None]], caplog: pytest.LogCaptureFixture
@@ -325,11 +363,18 @@ def test_a_tab_is_no_control_character(connect: Connect) -> None:
     assert line.client.recv(1000) == b"HTTP/1.1 200 OK\r\nx-said: a\tb\r\n\r\n"
 
 
-def test_where_a_decision_may_wait_nothing_is_answered_at_once(tmp_path: Any, house: House) -> None:
-    founded = make_store(tmp_path)
-    with Verifier.open(founded.url, peppers=PEPPERS, replica_max_keys=10) as verifier:
-        assert getattr(create_app(Settings(), verifier), "immediate") == frozenset()  # noqa: B009
-    assert getattr(house.app, "immediate") == IMMEDIATE  # noqa: B009
+def test_what_waits_after_all_is_waited_for(connect: Connect) -> None:
+    line = connect(Immediate(_slow))
+    line.read(*[head("GET", FORWARD_AUTH, [("X-Name", name)]) for name in ("a", "b")])
+    assert [line.reply().body for _ in range(2)] == [b"a", b"b"]
+    assert line.went_uvicorns_way
+
+
+def test_a_server_that_stops_ends_what_waits(connect: Connect) -> None:
+    line = connect(Immediate(_stopped))
+    line.read(head("GET", FORWARD_AUTH, []))
+    line.end_tasks()
+    assert line.reply().body == b"stopping"
 
 
 @contextmanager

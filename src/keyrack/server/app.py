@@ -89,8 +89,7 @@ def create_app(settings: Settings, verifier: Verifier) -> App:
         silent_seconds=settings.upstream_timeout,
     )
     hot = HotPaths(gateway, verifier, trusted_proxies=settings.trusted_proxies, realm=REALM)
-    immediate = frozenset() if verifier.may_wait else IMMEDIATE
-    return Front(hot, internal_app=strict, internal=settings.internal, quiet=QUIET_PATHS, immediate=immediate)
+    return Front(hot, internal_app=strict, internal=settings.internal, quiet=QUIET_PATHS, immediate=IMMEDIATE)
 
 
 def management_api(

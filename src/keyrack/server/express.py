@@ -1,21 +1,25 @@
 """Requests that are answered where they are read: without a task, and without a turn of the event loop.
 
-An application names as `immediate` what it answers without ever waiting. Such a request is taken here if
+An application names as `immediate` what it mostly answers without waiting. Such a request is taken here if
 all of it has come, and nothing before it on its connection is still being answered. Any other goes
-Uvicorn's way, to the same application, and gets the same answer.
+Uvicorn's way, to the same application, and gets the same answer; so does one that has to wait after all,
+from where it waits.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+import types
+from collections.abc import Coroutine, Generator
+from contextlib import suppress
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE
+from uvicorn._types import ASGI3Application
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
 from keyrack.server.failures import InternalError
 from keyrack.server.protocol import BoundedProtocol
-from keyrack.server.wire import Message
+from keyrack.server.wire import Message, Receive, Scope, Send
 
 _CONTROLS = bytes({*range(0x20), 0x7F} - {0x09})
 """What must not stand in a header, and stands twice at the end of each line."""
@@ -58,6 +62,36 @@ class Exchange:
         return head + self.body
 
 
+class Begun:
+    """A call of an application, run until it waits or is over. Raises what it raises."""
+
+    def __init__(self, running: Coroutine[object, object, None], exchange: Exchange):
+        self._running = running
+        self._exchange = exchange
+        self._awaited: object = None
+        self.is_over = False
+        try:
+            self._awaited = running.send(None)
+        except StopIteration:
+            self.is_over = True
+
+    async def go_on(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Wait for what it waits for, and send its answer. It is the application of Uvicorn's own task."""
+        await self._rest()
+        await send(self._exchange.start)
+        await send({"type": "http.response.body", "body": self._exchange.body})
+
+    @types.coroutine
+    def _rest(self) -> Generator[object, None, None]:
+        try:
+            yield self._awaited
+        except asyncio.CancelledError as stopping:
+            with suppress(StopIteration):
+                self._running.throw(stopping)
+        else:
+            yield from self._running
+
+
 class ExpressProtocol(BoundedProtocol):
     """One connection."""
 
@@ -66,6 +100,8 @@ class ExpressProtocol(BoundedProtocol):
         self._held: bytearray | None = None
         """The body so far of a request that may be answered here."""
         self._has_answered = False
+        self._begun: Begun | None = None
+        """What has begun to answer the request that is left to Uvicorn now."""
         super().connection_made(transport)
 
     def on_headers_complete(self) -> None:
@@ -99,7 +135,8 @@ class ExpressProtocol(BoundedProtocol):
         if self.transport.is_closing():
             return
         if self._held is not None:
-            self._let_go()
+            body, self._held = bytes(self._held), None
+            self._let_go(body)
         elif self._has_answered and self._is_idle():
             self._await_next()
 
@@ -124,22 +161,30 @@ class ExpressProtocol(BoundedProtocol):
             return
         exchange = Exchange(body)
         try:
-            _finish(self.app(self.scope, exchange.receive, exchange.send))
-            answer = exchange.written()
+            begun = Begun(self.app(self.scope, exchange.receive, exchange.send), exchange)
+            answer = exchange.written() if begun.is_over else None
         except Exception:  # the parser above would blame the client for a fault of ours
             log.exception("a request failed")
             self.refuse(InternalError())
+            return
+        if answer is None:
+            self._begun = begun
+            self._let_go(body)
+            super().on_message_complete()
         else:
             self.transport.write(answer)
             self.server_state.total_requests += 1
             self._has_answered = True
 
-    def _let_go(self) -> None:
-        """Leave to Uvicorn what has not come whole."""
-        body, self._held = self._held, None
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        begun, self._begun = self._begun, None
+        super()._start_asgi_task(cycle, app if begun is None else begun.go_on)  # type: ignore[arg-type]
+
+    def _let_go(self, body: bytes) -> None:
+        """Leave to Uvicorn what has not come whole, or cannot be answered yet."""
         super().on_headers_complete()
         if body:
-            super().on_body(bytes(body))
+            super().on_body(body)
 
     def _await_next(self) -> None:
         # As after any other answer: whoever asks nothing more for a while is hung up on.
@@ -147,13 +192,3 @@ class ExpressProtocol(BoundedProtocol):
         self.timeout_keep_alive_task = self.loop.call_later(
             self.timeout_keep_alive, self.timeout_keep_alive_handler
         )
-
-
-def _finish(running: Coroutine[object, object, None]) -> None:
-    """Run what never waits. Raises RuntimeError if it does, and what it raises."""
-    try:
-        running.send(None)
-    except StopIteration:
-        return
-    running.close()
-    raise RuntimeError("the application waited on a path that it calls immediate")

@@ -48,7 +48,7 @@ class Front:
         immediate: frozenset[tuple[bytes, bytes]] = frozenset(),
     ):
         self.immediate = immediate
-        """Methods and paths on which the application never waits: see keyrack.server.express."""
+        """Methods and paths on which the application seldom waits: see keyrack.server.express."""
         self._app = app
         self._internal_app = internal_app
         self._internal_port = None if internal is None else internal.port

@@ -47,7 +47,7 @@ ANY_TENANT = ("tenants:verify",)
 QUIET_PATHS = frozenset({VERIFY, BATCH, PATH, "/livez"})
 """No log line a request for these: refusals are in the journal, and its log lines."""
 IMMEDIATE = frozenset({(b"POST", VERIFY.encode()), (b"GET", PATH.encode())})
-"""Of these each is one decision or two, which never wait unless the Verifier says so."""
+"""Of these each is one decision or two, which seldom wait."""
 MAX_KEPT_ANSWERS = 10_000
 _OPERATIONS = {VERIFY: f"POST {VERIFY}", BATCH: f"POST {BATCH}"}
 _KEY_IN_QUERY = InvalidRequest(http.KEY_IN_QUERY)
