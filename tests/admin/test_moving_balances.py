@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from session_bed import ONE
 
 from keyrack import Authority, open_stores
 from keyrack.admin.founding import found
-from keyrack.admin.moving import copy
+from keyrack.admin.moving import copy, move
 from keyrack.core.errors import Conflict
 from keyrack.core.upstream import Tier
 from keyrack.gateway.admin.upstreams import Upstreams
@@ -92,10 +93,15 @@ def test_a_place_that_both_share_is_left_alone(source: Stores, target: Stores) -
     assert everyones(target) == []
 
 
-def test_a_store_that_keeps_no_credits_takes_none(source: Stores, tmp_path: Path) -> None:
+@pytest.mark.parametrize("bring", [copy, partial(move, spread=lambda number, wait: None)])
+def test_a_store_that_keeps_no_credits_takes_nothing(
+    source: Stores, tmp_path: Path, bring: Callable[..., object]
+) -> None:
     (tmp_path / "to").mkdir()
-    url = f"file://{tmp_path}/to"
+    url, before = f"file://{tmp_path}/to", source.keys.last()
     with closing(open_stores(url, peppers=PEPPERS, create=True)) as target:
         with pytest.raises(Conflict) as refused:
-            copy(source, target, by=ADA)
+            bring(source, target, by=ADA)
         assert refused.value.code == "unsupported_store"
+        assert target.keys.last() is None
+    assert source.keys.last() == before

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from keyrack.admin.audit import Audit, audit
-from keyrack.admin.moving_balances import copy_balances
+from keyrack.admin.moving_balances import copy_balances, require_room
 from keyrack.core.authority import Authority
 from keyrack.core.errors import Conflict, Tampered
 from keyrack.core.events import Event, EventKind
@@ -53,9 +53,10 @@ def copy(
 
     Without `with_balances` users' credits stay where they are, in a place that both stores share.
 
-    Raises NotEmpty, Unavailable, and Tampered when what arrived is not what the source's log vouches for.
+    Raises Conflict (`unsupported_store`) for balances that have no place in the target, before anything is
+    copied; NotEmpty, Unavailable, and Tampered when what arrived is not what the source's log vouches for.
     """
-    by.require(EVERYTHING)
+    _permit(source, target, by, with_balances=with_balances)
     _carry_over(source, target, report)
     checked = _checked(target, report)
     _copy_usage(source, target)
@@ -82,12 +83,18 @@ def move(
     if _is_taken_over(source, target):
         checked = _checked(target, report)
         return Copied(checked.events, checked.records, 0)
-    by.require(EVERYTHING)
+    _permit(source, target, by, with_balances=with_balances)
     _carry_over(source, target, report)
     spread(_close(source, target, by), True)
     done = copy(source, target, by=by, with_balances=with_balances, report=report)
     _open(source, target, by)
     return done
+
+
+def _permit(source: Stores, target: Stores, by: Authority, *, with_balances: bool) -> None:
+    by.require(EVERYTHING)
+    if with_balances:
+        require_room(source, target)
 
 
 def _carry_over(source: Stores, target: Stores, report: Report) -> None:

@@ -16,16 +16,23 @@ PAGE = 1000
 def copy_balances(source: Stores, target: Stores) -> None:
     """Make the balances of the target those of the source as they are now.
 
-    What requests hold at that moment counts as spent. Raises Conflict (`unsupported_store`) where the target
-    keeps none and there are some, and Unavailable.
+    What requests hold at that moment counts as spent. Raises what `require_room` raises.
     """
-    for tenant in _tenants(source):
-        if target.balances is None:
-            _require_none(source, tenant)
-        else:
+    require_room(source, target)
+    if target.balances is not None:
+        for tenant in _tenants(source):
             _empty(target.balances, tenant)
             for balance in _all(source.balances, tenant):
                 _state(target, target.balances, balance)
+
+
+def require_room(source: Stores, target: Stores) -> None:
+    """Raise Conflict (`unsupported_store`) where the target keeps no balances and there are some."""
+    if target.balances is None and any(any(_all(source.balances, tenant)) for tenant in _tenants(source)):
+        raise Conflict(
+            "The target keeps no credits, and users have some: name a place for them in KEYRACK_CREDITS.",
+            code="unsupported_store",
+        )
 
 
 def _tenants(stores: Stores) -> list[str]:
@@ -35,14 +42,6 @@ def _tenants(stores: Stores) -> list[str]:
         found.update(record.tenant for record in page if record.tenant is not None)
         after = page[-1].serial
     return sorted(found)
-
-
-def _require_none(source: Stores, tenant: str) -> None:
-    if any(_all(source.balances, tenant)):
-        raise Conflict(
-            "The target keeps no credits, and users have some: name a place for them in KEYRACK_CREDITS.",
-            code="unsupported_store",
-        )
 
 
 def _empty(balances: Balances, tenant: str) -> None:
