@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 from server_bed import Caller, Founded, House, make_store
+from server_line import Connect, connections
 from server_process import Running, serving
 
 
@@ -42,3 +43,10 @@ def house(portal: BlockingPortal) -> Iterator[House]:
     made = House(portal)
     yield made
     made.verifier.close()
+
+
+@pytest.fixture
+def connect(portal: BlockingPortal) -> Iterator[Connect]:
+    """Opens connections to applications of this process."""
+    with connections(portal) as connecting:
+        yield connecting

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import socket
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, NamedTuple
 
 import httpx
@@ -13,102 +11,18 @@ import pytest
 from anyio.from_thread import BlockingPortal
 from hypothesis import given
 from hypothesis import strategies as st
-from patience import PATIENCE_SECONDS
 from server_bed import Caller, House, Inside, make_store
+from server_line import Connect, connections
 from server_wire import Reply, as_json, chunked, head
-from uvicorn.server import ServerState
 
 from keyrack import Verifier
 from keyrack.server.app import create_app
-from keyrack.server.express import ExpressProtocol
 from keyrack.server.hot import IMMEDIATE
-from keyrack.server.run import configuration
 from keyrack.settings import Settings
 from keyrack.testing import PEPPERS
 
 JSON = ("Content-Type", "application/json")
 VERIFY, FORWARD_AUTH = "/v1/verify", "/v1/forward-auth?scope=logs:read"
-
-
-class Line:
-    """One connection to an application, by the protocol of the server; what it reads is handed to it."""
-
-    def __init__(self, portal: BlockingPortal, protocol: ExpressProtocol, client: socket.socket):
-        self._portal = portal
-        self.protocol = protocol
-        self.client = client
-        self._received = b""
-
-    def read(self, *parts: bytes) -> None:
-        """Let the server read these parts, each in a read of its own."""
-        for part in parts:
-            self._portal.call(self.protocol.data_received, part)
-
-    def end_tasks(self) -> None:
-        """Cancel them, as a server does that waits no longer."""
-        self._portal.call(lambda: [task.cancel() for task in self.protocol.tasks])
-
-    def reply(self, *, method: str = "GET") -> Reply:
-        """The next answer."""
-        while b"\r\n\r\n" not in self._received:
-            self._received += self._more()
-        start, _, self._received = self._received.partition(b"\r\n\r\n")
-        first, *lines = start.decode("latin-1").split("\r\n")
-        headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
-        length = 0 if method == "HEAD" else int(headers["content-length"])
-        while len(self._received) < length:
-            self._received += self._more()
-        body, self._received = self._received[:length], self._received[length:]
-        return Reply(int(first.split(" ")[1]), headers, body)
-
-    def _more(self) -> bytes:
-        data = self.client.recv(1 << 16)
-        assert data, "the server hung up"
-        return data
-
-    def rest(self) -> bytes:
-        """All that comes until the server hangs up."""
-        received = b""
-        while data := self.client.recv(1 << 16):
-            received += data
-        return received
-
-    @property
-    def went_uvicorns_way(self) -> bool:
-        """Whether any request so far became a task of its own."""
-        return self.protocol.cycle is not None
-
-
-Connect = Callable[..., Line]
-
-
-@pytest.fixture
-def connect(portal: BlockingPortal) -> Iterator[Connect]:
-    """Opens connections to applications."""
-    opened: list[tuple[socket.socket, ExpressProtocol]] = []
-
-    def connecting(app: Any, *, keep_alive: float = PATIENCE_SECONDS) -> Line:
-        config = configuration(app, Settings())
-        config.load()
-        config.timeout_keep_alive = keep_alive  # type: ignore[assignment]  # call_later takes fractions
-        ours, theirs = socket.socketpair()
-        ours.settimeout(PATIENCE_SECONDS)
-
-        async def serve() -> ExpressProtocol:
-            loop = asyncio.get_running_loop()
-            _, protocol = await loop.connect_accepted_socket(
-                lambda: ExpressProtocol(config, ServerState(), {}), theirs
-            )
-            return protocol
-
-        protocol = portal.call(serve)
-        opened.append((ours, protocol))
-        return Line(portal, protocol, ours)
-
-    yield connecting
-    for ours, protocol in opened:
-        portal.call(protocol.transport.abort)
-        ours.close()
 
 
 class Requests:
@@ -226,7 +140,8 @@ def test_a_request_that_comes_in_two_parts_gets_the_same_answer(
 ) -> None:
     data = bed.asked.kinds[kind]("one")
     begun = data.index(b"\r\n\r\n") + 4
-    with _connected(portal, bed.app) as (whole, parted):
+    with connections(portal) as connect:
+        whole, parted = connect(bed.app), connect(bed.app)
         whole.read(data)
         at_once = whole.reply()
         cut = max(1, int(len(data) * share))
@@ -248,7 +163,8 @@ def test_answers_come_in_the_order_of_the_requests(
     sent = b"".join(kinds[name](f"r{place}") for place, name in enumerate(names))
     cuts = sorted(data.draw(st.lists(st.integers(0, len(sent)), max_size=4)))
     parts = [sent[start:end] for start, end in zip([0, *cuts], [*cuts, len(sent)], strict=True)]
-    with _connected(portal, bed.app) as (line, _):
+    with connections(portal) as connect:
+        line = connect(bed.app)
         line.read(*filter(None, parts))
         for place, name in enumerate(names):
             reply = line.reply(method="HEAD" if name == "HEAD" else "GET")
@@ -375,16 +291,6 @@ def test_a_server_that_stops_ends_what_waits(connect: Connect) -> None:
     line.read(head("GET", FORWARD_AUTH, []))
     line.end_tasks()
     assert line.reply().body == b"stopping"
-
-
-@contextmanager
-def _connected(portal: BlockingPortal, app: Any) -> Iterator[Sequence[Line]]:
-    opening = connect.__wrapped__(portal)  # type: ignore[attr-defined]  # hypothesis needs new ones each time
-    connecting = next(opening)
-    try:
-        yield connecting(app), connecting(app)
-    finally:
-        next(opening, None)
 
 
 def _lasting(reply: Reply) -> tuple[int, dict[str, str], bytes]:

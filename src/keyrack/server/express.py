@@ -127,6 +127,7 @@ class ExpressProtocol(BoundedProtocol):
             super().on_message_complete()
         else:
             body, self._held = bytes(self._held), None
+            self.end_message()
             self._answer(body)
 
     def data_received(self, data: bytes) -> None:
