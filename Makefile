@@ -32,9 +32,9 @@ docs: $(BIN)/uv ## Run every snippet of the documentation, and compare the refer
 	@$(UV) sync --quiet --frozen --inexact --all-extras --all-groups
 	@$(BIN)/python -m pytest -q -n 2 --dist worksteal tests/docs
 
-bench: $(BIN)/uv ## Measure; FULL=1 measures longer
+bench: $(BIN)/uv ## Measure; FULL=1 measures longer, ONLY=starts one section
 	@$(UV) sync --quiet --frozen --inexact --all-extras --all-groups
-	@$(BIN)/python -m bench
+	@$(BIN)/python -m bench $(ONLY)
 
 mutants: $(BIN)/uv ## Break the core and the verifier in every small way, and see that a test notices
 	@$(UV) sync --quiet --frozen --inexact --all-extras --all-groups

@@ -1,4 +1,7 @@
-"""Measures everything and writes it down: `python -m bench`, or `FULL=1 python -m bench` for longer."""
+"""Measures and writes it down: `python -m bench`, or `FULL=1 python -m bench` for longer.
+
+With a section's name, such as `python -m bench starts`, only that, into a file of its own.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from bench import credits as spending
-from bench import floor, gateway, machine, nodes, report, results_service, scale, web
+from bench import floor, gateway, machine, nodes, report, results_service, scale, starts, web
 from bench.effort import LONG, SHORT, Effort
 from bench.figures import Section
 from bench.population import Advance, store_of
@@ -25,27 +28,31 @@ def main() -> None:
     """Measure, show, write."""
     console = Console(width=None if sys.stdout.isatty() else WIDTH)
     effort = LONG if os.environ.get("FULL") else SHORT
-    sections = list(measured(console, effort))
-    report.write(RESULTS, machine.describe(), sections)
-    console.print(f"Written to {RESULTS}.")
+    only = sys.argv[1] if len(sys.argv) > 1 else None
+    sections = list(measured(console, effort, only))
+    written = report.write(RESULTS, machine.describe(), sections, name=only or "latest")
+    console.print(f"Written to {written}.")
 
 
-def measured(console: Console, effort: Effort) -> Iterator[Section]:
-    """Every section, shown as soon as it is measured."""
+def measured(console: Console, effort: Effort, only: str | None = None) -> Iterator[Section]:
+    """Every section, or only the one of that name, shown as soon as it is measured."""
     paths = _stores(console, effort)
     store = f"sqlite:///{paths[sorted(paths)[1]]}"
     measurements: dict[str, Callable[[], Section]] = {
-        floor.TITLE: lambda: floor.measure(store, effort),
-        scale.TITLE: lambda: scale.measure(paths, effort),
-        nodes.TITLE: lambda: nodes.measure(paths[effort.carried], effort),
-        web.TITLE: lambda: web.measure(store, effort),
-        gateway.TITLE: lambda: gateway.measure(effort),
-        spending.TITLE: lambda: spending.measure(effort),
-        results_service.TITLE: lambda: results_service.measure(effort),
+        "floor": lambda: floor.measure(store, effort),
+        "scale": lambda: scale.measure(paths, effort),
+        "nodes": lambda: nodes.measure(effort),
+        "starts": lambda: starts.measure(paths[effort.carried], effort),
+        "web": lambda: web.measure(store, effort),
+        "gateway": lambda: gateway.measure(effort),
+        "credits": lambda: spending.measure(effort),
+        "results_service": lambda: results_service.measure(effort),
     }
-    for title, measure in measurements.items():
-        with console.status(f"{title} …"):
-            section = measure()
+    if only not in (None, *measurements):
+        raise SystemExit(f"There is no section {only!r}; there are {', '.join(measurements)}.")
+    for name in measurements if only is None else (only,):
+        with console.status(f"{name} …"):
+            section = measurements[name]()
         report.show(console, section)
         yield section
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from functools import partial
-from pathlib import Path
 from statistics import median, quantiles
 from threading import Event as Flag
 from threading import Thread
@@ -18,8 +17,7 @@ from bench.effort import Effort
 from bench.figures import Figure, Section, Target
 from bench.places import POSTGRESQL, SQLITE, Places, places
 from bench.population import PEPPERS
-from keyrack import Access, Allowed, Authority, Issuer, Verifier, Wish, open_stores
-from keyrack.admin.moving import copy
+from keyrack import Access, Allowed, Authority, Issuer, Verifier, Wish
 from keyrack.core.model import Limit
 from keyrack.stores.counters import Spend, open_counters
 
@@ -32,9 +30,8 @@ HOW = (
     "Push cut: the nodes are told nothing and poll, twice a second. Appending: so many processes that mint "
     "as fast as they can, one key a call, and wait for no other node. Deciding beside changes: one process "
     "decides, a thread of it changes keys, 100 a second, against the same without changes. A miss: the first "
-    "decision on a key that a partial replica does not hold, read from the store. Start: a store with copied "
-    "keys opened and loaded, its files and tables in the page cache. A limit: one take of one limit by one "
-    "process."
+    "decision on a key that a partial replica does not hold, read from the store. A limit: one take of one "
+    "limit by one process."
 )
 CHANGES_A_SECOND = 100
 ACCESS = Access(("logs:read",))
@@ -46,13 +43,12 @@ LOOK_SECONDS = 0.001
 _node: Verifier
 
 
-def measure(source: Path, effort: Effort) -> Section:
-    """All stores, one after the other; `source` is the file of one with keys to start from."""
+def measure(effort: Effort) -> Section:
+    """All stores, one after the other."""
     figures: list[Figure] = []
     with places() as found:
         for kind, new_url in found.stores.items():
             figures += _of_store(kind, new_url(), effort)
-            figures.append(_start(kind, new_url(), source, effort))
         figures += _limits(found, effort)
     return Section(TITLE, HOW, figures)
 
@@ -154,18 +150,6 @@ def _misses(kind: str, url: str, here: Verifier, effort: Effort) -> Figure:
     with Node(url, cut=False, max_keys=1) as node:
         taken = node.first_uses(texts)
     return Figure(f"{kind}: a key that is not held, median", "µs", median(taken) * 1e6)
-
-
-def _start(kind: str, url: str, source: Path, effort: Effort) -> Figure:
-    with (
-        closing(open_stores(f"sqlite:///{source}", peppers=PEPPERS)) as held,
-        closing(open_stores(url, peppers=PEPPERS, create=True)) as made,
-    ):
-        copy(held, made, by=BENCH)
-    started_at = perf_counter()
-    with Verifier.open(url, peppers=PEPPERS):
-        taken = perf_counter() - started_at
-    return Figure(f"{kind}: start with {effort.carried:,} keys", "s", taken)
 
 
 def _limits(found: Places, effort: Effort) -> Iterator[Figure]:

@@ -35,8 +35,8 @@ def show(console: Console, section: Section) -> None:
         console.print(line, style="dim", highlight=False)
 
 
-def write(folder: Path, machine: Machine, sections: Sequence[Section]) -> None:
-    """The results as `latest.json` and `latest.md`."""
+def write(folder: Path, machine: Machine, sections: Sequence[Section], *, name: str = "latest") -> Path:
+    """The results as `latest.json` and `latest.md`, or by another name; gives where the latter is."""
     folder.mkdir(exist_ok=True)
     document = {
         "machine": dict(machine),
@@ -46,8 +46,10 @@ def write(folder: Path, machine: Machine, sections: Sequence[Section]) -> None:
         ],
         "not_measured": NOT_MEASURED,
     }
-    (folder / "latest.json").write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
-    (folder / "latest.md").write_text("\n".join(_markdown(machine, sections)) + "\n")
+    (folder / f"{name}.json").write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+    tables = folder / f"{name}.md"
+    tables.write_text("\n".join(_markdown(machine, sections)) + "\n")
+    return tables
 
 
 def _as_json(figure: Figure) -> dict[str, object]:

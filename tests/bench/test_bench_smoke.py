@@ -46,7 +46,7 @@ def test_everything_is_measured_and_written_down(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(population, "CACHE", tmp_path / "cache")
     sections = list(measured(Console(file=StringIO()), TINY))
     report.write(tmp_path / "results", {"machine": "any"}, sections)
-    assert [len(section.figures) for section in sections] == [10, 19, 34, 22, 14, 14, 12]
+    assert [len(section.figures) for section in sections] == [10, 19, 30, 12, 22, 14, 14, 12]
     assert all(
         figure.value > 0 for section in sections for figure in section.figures if figure.unit != "bytes"
     )
