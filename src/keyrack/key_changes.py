@@ -89,7 +89,7 @@ class KeyChanges:
         """The key as it is now, if the caller may change it at all."""
         require_changeable(self.stores)
         key = existing(draft, key_id, by)
-        authority.check_own(by, key, self.now())
+        authority.check_own(by, key)
         if if_match is not None and if_match != key.revision:
             raise PreconditionFailed(f"The key is at revision {key.revision}; read it again.")
         if key.status is Status.REVOKED:

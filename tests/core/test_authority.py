@@ -30,9 +30,13 @@ from keyrack.core.authority import (
     ASSIGN_OWNERS,
     MANAGE_KEYS,
     MANAGE_TENANTS,
+    READ_KEYS,
+    ROTATE_SELF,
     Authority,
     check_grant,
     check_own,
+    needed_to_read,
+    needed_to_rotate,
 )
 from keyrack.core.checks import CHECKS
 from keyrack.core.errors import NotHeld, SecretDated
@@ -302,13 +306,38 @@ def test_a_dated_secret_changes_nothing_of_its_own_key(proved: Secret, now: Secr
     by = Authority.of(Allowed(a_holder(versions=(proved,)), proved, ("keys:manage",)))
     own = a_holder(versions=(now, replace(LIVE, number=2)))
     other = replace(own, id="O" * 12)
-    check_own(by, other, NOW)
-    check_own(Authority.operator("a"), own, NOW)
+    check_own(by, other)
+    check_own(Authority.operator("a"), own)
+    check_own(replace(by, secret=None), own)
     if not refused:
-        check_own(by, own, NOW)
+        check_own(by, own)
         return
     with pytest.raises(SecretDated):
-        check_own(by, own, NOW)
+        check_own(by, own)
+
+
+@pytest.mark.parametrize(
+    ("held", "rotates_own", "reads_own", "reads_other"),
+    [
+        ((), MANAGE_KEYS, READ_KEYS, READ_KEYS),
+        ((ROTATE_SELF,), ROTATE_SELF, ROTATE_SELF, READ_KEYS),
+        ((READ_KEYS,), MANAGE_KEYS, READ_KEYS, READ_KEYS),
+        ((READ_KEYS, ROTATE_SELF), ROTATE_SELF, READ_KEYS, READ_KEYS),
+        ((MANAGE_KEYS,), MANAGE_KEYS, MANAGE_KEYS, MANAGE_KEYS),
+        ((MANAGE_KEYS, ROTATE_SELF), MANAGE_KEYS, MANAGE_KEYS, MANAGE_KEYS),
+    ],
+)
+def test_the_narrowest_scope_is_asked_for_that_a_giver_holds(
+    held: tuple[str, ...], rotates_own: str, reads_own: str, reads_other: str
+) -> None:
+    by, own, other = of(a_holder(scopes=held)), a_holder().id, "O" * 12
+    assert needed_to_rotate(by, own) == rotates_own
+    assert needed_to_rotate(by, own, exceptional=True) == MANAGE_KEYS
+    assert needed_to_rotate(by, other) == MANAGE_KEYS
+    assert needed_to_rotate(Authority.operator("a"), own) == MANAGE_KEYS
+    assert needed_to_read(by, own) == reads_own
+    assert needed_to_read(by, other) == reads_other
+    assert needed_to_read(by, None) == reads_other
 
 
 DEFAULTS = (Limit("requests", 60, 60),)

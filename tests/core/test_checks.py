@@ -217,6 +217,27 @@ def test_a_key_works_until_the_instant_before_its_expiry() -> None:
     assert reason(of_key(expires_at=NOW + timedelta(milliseconds=1))(GOOD)) is None
 
 
+@pytest.mark.parametrize(
+    ("network", "ends_in", "expected"),
+    [
+        ("192.0.2.0/24", None, Reason.NETWORK),
+        ("192.0.2.0/24", timedelta(seconds=1), Reason.NETWORK),
+        ("192.0.2.0/24", timedelta(0), None),
+        ("198.51.100.0/24", None, None),
+        ("198.51.100.0/24", HOUR, None),
+    ],
+)
+def test_a_block_holds_for_its_network_until_the_instant_before_it_expires(
+    network: str, ends_in: timedelta | None, expected: Reason | None
+) -> None:
+    ends_at = None if ends_in is None else NOW + ends_in
+    block = Block("b", ip_network(network), NOW - HOUR, expires_at=ends_at)
+    question = replace(GOOD, tenant=replace(TENANT, blocks=(block,)))
+    assert reason(question) is expected
+    nowhere = replace(question, access=replace(ACCESS, address=None), key=replace(KEY, networks=()))
+    assert reason(nowhere) is None
+
+
 def test_a_key_with_networks_is_refused_without_an_address_and_from_the_other_family() -> None:
     assert reason(of_access(address=None)(GOOD)) is Reason.NETWORK
     assert reason(of_access(address=ip_address("::ffff:192.0.2.7"))(GOOD)) is Reason.NETWORK

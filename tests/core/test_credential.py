@@ -96,6 +96,8 @@ def test_a_wrong_checksum_still_looks_written() -> None:
     assert looks_written(wrong)
     assert not looks_written(text[1:-50] + "é" + text[-49:])
     assert not looks_written("short")
+    assert not looks_written(text[:-1] + "-")
+    assert not looks_written(text[:-1] + "é")
 
 
 @given(texts)

@@ -224,3 +224,6 @@ def test_an_entry_whose_pepper_is_gone_is_read_and_still_has_its_place(
         open_known(entries[0]._replace(number=9), left, after=EMPTY)
     with pytest.raises(Tampered, match="does not authenticate"):
         open_known(entries[0]._replace(mac=bytes(32)), PEPPERS, after=EMPTY)
+    for peppers in (left, PEPPERS):
+        with pytest.raises(Tampered):
+            open_known(entries[0], peppers, after=head)

@@ -20,6 +20,9 @@ from keyrack.core.model import Limit
 NESTED_33: Any = {}
 for _ in range(32):
     NESTED_33 = {"a": NESTED_33}
+NESTED_LISTS_32: Any = []
+for _ in range(31):
+    NESTED_LISTS_32 = [NESTED_LISTS_32]
 NESTED_DEEPER_THAN_PYTHON: Any = []
 for _ in range(100_000):
     NESTED_DEEPER_THAN_PYTHON = [NESTED_DEEPER_THAN_PYTHON]
@@ -30,6 +33,7 @@ TAKEN: list[tuple[Callable[[Any], Any], Any, Any]] = [
     (fields.name, "n", "n"),
     (fields.name, "é漢 " * 25, "é漢 " * 25 + ""),
     (fields.name, "x" * 100, "x" * 100),
+    (fields.reason, "x", "x"),
     (fields.reason, "x" * 500, "x" * 500),
     (fields.scopes, [], ()),
     (fields.scopes, ["b:c", "a:b", "b:c"], ("b:c", "a:b")),
@@ -37,8 +41,14 @@ TAKEN: list[tuple[Callable[[Any], Any], Any, Any]] = [
     (fields.scopes, ["a:b"] * 500, ("a:b",)),
     (fields.networks, [], ()),
     (fields.networks, ["10.0.0.0/8", "10.0.0.0/8"], (ip_network("10.0.0.0/8"),)),
+    (
+        fields.networks,
+        [f"10.0.0.{n}" for n in range(100)],
+        tuple(ip_network(f"10.0.0.{n}") for n in range(100)),
+    ),
     (fields.network, "10.1.2.3", ip_network("10.1.2.3/32")),
     (fields.network, "2001:db8::/32", ip_network("2001:db8::/32")),
+    (fields.network, "2001:db8::/100", ip_network("2001:db8::/100")),
     (fields.network, "::ffff:10.0.0.0/104", ip_network("10.0.0.0/8")),
     (fields.network, "::ffff:0:0/96", ip_network("0.0.0.0/0")),
     (fields.network, "::/0", ip_network("::/0")),
@@ -51,6 +61,11 @@ TAKEN: list[tuple[Callable[[Any], Any], Any, Any]] = [
         fields.limits,
         [LIMIT | {"limit": 10**9, "window_seconds": 366 * 86400}],
         (Limit("m", 10**9, 31622400),),
+    ),
+    (
+        fields.limits,
+        [LIMIT | {"name": f"{n}" * 50} for n in range(10)],
+        tuple(Limit(f"{n}" * 50, 5, 60) for n in range(10)),
     ),
     (fields.metadata, {}, {}),
     (fields.metadata, {"a": [1, 2.5, None, True, {"b": "é"}]}, {"a": [1, 2.5, None, True, {"b": "é"}]}),
@@ -94,6 +109,7 @@ REFUSED: list[tuple[Callable[[Any], Any], Any]] = [
     *[(fields.metadata, value) for value in [None, [], "{}", {"a": float("nan")}, {"a": float("inf")}]],
     *[(fields.metadata, value) for value in [{"a": object()}, {"a": b"x"}, {"a": "\ud800"}, {("a",): 1}]],
     *[(fields.metadata, value) for value in [{"a": "x" * 4089}, {"a": "é" * 2045}, NESTED_33]],
+    (fields.metadata, {"a": NESTED_LISTS_32}),
     (fields.metadata, {"a": NESTED_DEEPER_THAN_PYTHON}),
 ]
 

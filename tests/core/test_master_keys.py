@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
+import hmac
+from base64 import b64decode, b64encode
 
 import pytest
 from session_bed import M1, M2, master_key
@@ -32,12 +33,26 @@ def test_what_is_derived_is_of_the_bytes_alone_and_differs_by_use() -> None:
     assert not one.cipher.startswith(bytes.fromhex(one.check))
 
 
+def test_what_is_derived_stays_what_it_is() -> None:
+    """What is sealed in stores is opened by it for ever."""
+    key_id, _, text = M1.partition(":")
+    key, material = MasterKeys.parse(M1).first, b64decode(text)
+    assert key.id == key_id
+    assert key.cipher == hmac.digest(material, b"keyrack/master-key/cipher", "sha256")
+    assert key.check == hmac.digest(material, b"keyrack/master-key/check", "sha256").hex()[:16]
+
+
+def test_bytes_that_are_not_all_printable_are_no_sentence() -> None:
+    assert MasterKeys.parse(written(b"correct horse battery staple 42\x7f"))
+
+
 WRONG = {
     "no id": b64encode(bytes(range(0, 96, 3))).decode(),
     "an empty id": ":" + M1.partition(":")[2],
     "an id in capitals": M1.replace("m1", "M1"),
     "an id that is too long": M1.replace("m1", "m" * 17),
     "no base64": "m1:not base64 at all!",
+    "more than base64": f"{M1}!",
     "base64 without its padding": M1.rstrip("="),
     "31 bytes": written(bytes(range(0, 93, 3))),
     "33 bytes": written(bytes(range(0, 99, 3))),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -63,5 +64,16 @@ def test_a_boundary_is_ahead_by_a_period_at_most_and_begins_the_next_one(after: 
 
 
 @pytest.mark.spec("UG-36")
+def test_boundaries_are_those_of_utc_wherever_the_machine_stands(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "XST-05:45")
+    time.tzset()
+    try:
+        assert next_reset(DAILY, unix("2024-02-28T23:30")) == unix("2024-02-29T00:00")
+        assert next_reset(HOURLY, unix("2024-02-28T23:30")) == unix("2024-02-29T00:00")
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
 def test_what_never_resets_has_no_boundary() -> None:
     assert next_reset(ResetFrequency.NEVER, unix("2024-01-01T00:00")) is None

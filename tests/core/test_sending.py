@@ -79,6 +79,12 @@ def test_of_several_old_versions_each_has_its_own_end_and_the_newest_goes_first(
     assert numbers(several, default=HOLD, at=NOW + timedelta(hours=5)) == [3]
 
 
+def test_every_request_stands_below_a_hundred() -> None:
+    shares = [share("r1", f"request-{one}") for one in range(10_000)]
+    assert 0 <= min(shares) < 0.1
+    assert 99.9 < max(shares) < 100
+
+
 @pytest.mark.spec("UG-20")
 @pytest.mark.parametrize("percent", [1, 25, 50])
 def test_ten_thousand_requests_are_shared_as_the_rollout_says(percent: int) -> None:

@@ -32,11 +32,11 @@ UPSTREAM = Upstream(
     "models",
     "Authorization",
     NOW,
-    (Tier("basic", 10, None, 5, ResetFrequency.DAILY),),
+    (Tier("basic", 10, None, 5, ResetFrequency.DAILY), Tier("more", 20, 7, None, ResetFrequency.NEVER)),
     (OLD, NEW),
     format="Bearer {key}",
     origins=("https://a.example:443",),
-    rollout=Rollout("r1", NOW, Plan.GRADUAL, SendPolicy.PREFER_NEW, 1, NOW),
+    rollout=Rollout("r1", NOW, Plan.GRADUAL, SendPolicy.PREFER_NEW, 1, NOW, NOW + timedelta(seconds=1)),
     cleaned_up_at=NOW,
     updated_at=NOW,
     revision=7,
@@ -66,6 +66,7 @@ API = Api(
         replace(UPSTREAM, rollout=None, cleaned_up_at=None, updated_at=None),
         replace(UPSTREAM, deleted_at=NOW, versions=()),
         replace(UPSTREAM, rollout=Rollout("r2", NOW)),
+        Upstream("acme", "bare", "X-Key", NOW, (), ()),
         replace(UPSTREAM, unknown={"later": 1}, versions=(replace(OLD, unknown={"more": [1]}), NEW)),
     ],
 )
@@ -73,7 +74,15 @@ def test_an_upstream_comes_back_as_it_was(upstream: Upstream) -> None:
     assert read_upstream(write_upstream(upstream)) == upstream
 
 
-@pytest.mark.parametrize("api", [API, replace(API, active=True, public=False, charged=True, deleted_at=NOW)])
+@pytest.mark.parametrize(
+    "api",
+    [
+        API,
+        replace(API, active=True, public=False, charged=True, deleted_at=NOW),
+        replace(API, updated_at=NOW, unknown={"later": 1}),
+        Api("acme", "bare", "v1", (), NOW),
+    ],
+)
 def test_an_api_comes_back_as_it_was(api: Api) -> None:
     assert read_api(write_api(api)) == api
 

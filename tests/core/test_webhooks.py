@@ -69,6 +69,9 @@ WRONG = {
     "names one webhook twice": FILE + FILE,
     "24 to 64 bytes": '[[webhook]]\nname = "o"\nurl = "https://a.example"\nsecret = "whsec_c2hvcnQ="',
     "`whsec_` and": '[[webhook]]\nname = "o"\nurl = "https://a.example"\nsecret = "not-base64-at-all"',
+    "secret of 'o' must": f'[[webhook]]\nname = "o"\nurl = "https://a.example"\nsecret = "{SECRET}!"',
+    "url of 'o' must": f'[[webhook]]\nname = "o"\nurl = "ftp://a.example"\nsecret = "{SECRET}"',
+    "tenant must be texts": f'[[webhook]]\nname = "o"\nurl = "https://a"\nsecret = "{SECRET}"\ntenant = 7',
     "has name, url, secret": FILE + 'colour = "red"',
     "be texts": f'[[webhook]]\nname = ""\nurl = "https://a.example"\nsecret = "{SECRET}"',
 }

@@ -314,6 +314,30 @@ def test_a_stored_single_unit_takes_eight_bytes() -> None:
     assert len(window.dump()) == 8_001
 
 
+def test_a_thousand_single_units_are_loaded() -> None:
+    limit = Limit("l", 1_000, 3_600)
+    window = filled(limit, *((START + at * TICKS, 1) for at in range(1_000)))
+    assert Window.load(window.dump()).rate(limit, START).remaining == 0
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_an_entry_that_is_given_back_whole_leaves_nothing(place: int) -> None:
+    limit = Limit("l", 10, 60)
+    charges = [(START, 3), (START + 5 * TICKS, 2), (START + 9 * TICKS, 1)]
+    window = filled(limit, *charges)
+    at, cost = charges.pop(place)
+    window.give_back(limit, cost, at)
+    assert window.dump() == filled(limit, *charges).dump()
+
+
+def test_what_is_brought_down_after_a_clock_ran_ahead_takes_no_more_room() -> None:
+    limit = Limit("l", 10, 3600)
+    ahead = LATE_TICKS + 3 * TICKS
+    window = filled(limit, (START, 1), (START + ahead, 1), (START + ahead + TICKS, 1))
+    assert window.rate(limit, START + TICKS).remaining == 7
+    assert len(window.dump()) == len(filled(limit, *((START + at, 1) for at in range(3))).dump())
+
+
 @pytest.mark.parametrize(
     "state", [b"", b"x", b"1short", b"n", b"n" + bytes(16), b"1" + bytes(8 * 1_001), b"?" + bytes(8)]
 )

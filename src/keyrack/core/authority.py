@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
 from keyrack.core import scopes as algebra
 from keyrack.core.errors import NotHeld, SecretDated, SessionPresented
@@ -123,7 +122,7 @@ def check_grant(by: Authority, after: Key, *, defaults: Sequence[Limit] = ()) ->
         raise NotHeld(not_held)
 
 
-def check_own(by: Authority, key: Key, now: datetime) -> None:
+def check_own(by: Authority, key: Key) -> None:
     """Refuse a change to a key by a secret of it that has an end. Raises SecretDated."""
     if by.key is None or by.secret is None or by.key.id != key.id:
         return

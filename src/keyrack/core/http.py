@@ -124,7 +124,7 @@ def extract(headers: Headers) -> Presented:
 
 def key_in_query(query: bytes) -> bool:
     """Whether a query string has a parameter that people put keys into."""
-    if b"%" not in query and b"+" not in query:
+    if b"%" not in query:
         lowered = query.lower()
         # Every name has one of these in it; looking for them first spares most queries the pattern.
         return (b"key" in lowered or b"token" in lowered) and _KEY_IN_PLAIN_QUERY.search(lowered) is not None

@@ -14,7 +14,7 @@ def next_reset(frequency: ResetFrequency, after: float) -> float | None:
     """The first boundary after this time, both in Unix seconds; None for `never`. Weeks begin on Monday."""
     # Whole seconds: a fraction just below one would be rounded up to it, and beyond the boundary.
     at = datetime.fromtimestamp(floor(after), UTC)
-    hour = at.replace(minute=0, second=0, microsecond=0)
+    hour = at.replace(minute=0, second=0)
     day = hour.replace(hour=0)
     boundaries = {
         ResetFrequency.HOURLY: hour + timedelta(hours=1),
