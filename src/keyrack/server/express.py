@@ -14,8 +14,7 @@ import types
 from collections.abc import Coroutine, Generator
 from contextlib import suppress
 
-from uvicorn._types import ASGI3Application
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from keyrack.server.failures import InternalError
 from keyrack.server.protocol import BoundedProtocol
@@ -100,8 +99,6 @@ class ExpressProtocol(BoundedProtocol):
         self._held: bytearray | None = None
         """The body so far of a request that may be answered here."""
         self._has_answered = False
-        self._begun: Begun | None = None
-        """What has begun to answer the request that is left to Uvicorn now."""
         super().connection_made(transport)
 
     def on_headers_complete(self) -> None:
@@ -169,21 +166,22 @@ class ExpressProtocol(BoundedProtocol):
             self.refuse(InternalError())
             return
         if answer is None:
-            self._begun = begun
-            self._let_go(body)
+            self._let_go(body, begun)
             super().on_message_complete()
         else:
             self.transport.write(answer)
             self.server_state.total_requests += 1
             self._has_answered = True
 
-    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
-        begun, self._begun = self._begun, None
-        super()._start_asgi_task(cycle, app if begun is None else begun.go_on)  # type: ignore[arg-type]
-
-    def _let_go(self, body: bytes) -> None:
-        """Leave to Uvicorn what has not come whole, or cannot be answered yet."""
-        super().on_headers_complete()
+    def _let_go(self, body: bytes, begun: Begun | None = None) -> None:
+        """Leave to Uvicorn what has not come whole, or what has begun to answer and waits."""
+        app = self.app
+        if begun is not None:
+            self.app = begun.go_on  # type: ignore[assignment]  # uvicorn types each kind of message
+        try:
+            super().on_headers_complete()
+        finally:
+            self.app = app
         if body:
             super().on_body(body)
 
