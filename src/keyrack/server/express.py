@@ -177,7 +177,7 @@ class ExpressProtocol(BoundedProtocol):
         """Leave to Uvicorn what has not come whole, or what has begun to answer and waits."""
         app = self.app
         if begun is not None:
-            self.app = begun.go_on  # type: ignore[assignment]  # uvicorn types each kind of message
+            self.app = begun.go_on
         try:
             super().on_headers_complete()
         finally:
