@@ -10,9 +10,12 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from sqlalchemy import create_engine
 
 from keyrack import ConfigurationError, open_stores
-from keyrack.stores.sql.migrate import HEAD, SCRIPTS
+from keyrack.stores.protocols import Kind, Listing
+from keyrack.stores.sql.keys import _listed
+from keyrack.stores.sql.migrate import HEAD, SCRIPTS, migrate
 from keyrack.testing import PEPPERS
 
 
@@ -44,3 +47,24 @@ def test_opening_a_store_of_this_schema_needs_no_migrations(tmp_path: Path) -> N
         "sys.exit('alembic' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code, url, PEPPERS], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    "listing",
+    [
+        Listing(after=5),
+        Listing(Kind.UPSTREAM, after=5),
+        Listing(after=5, tenant="acme"),
+        Listing(after=5, tenant="acme", owner="ada"),
+    ],
+)
+def test_a_page_is_found_where_it_begins(listing: Listing, tmp_path: Path) -> None:
+    """And not by reading all records of a kind, which a million keys make slow."""
+    engine = create_engine(f"sqlite:///{tmp_path / 'keys.db'}")
+    with engine.begin() as connection:
+        migrate(connection)
+        asked = _listed(listing).compile(connection, compile_kwargs={"literal_binds": True})
+        plan = [row.detail for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {asked}")]
+    engine.dispose()
+    assert len(plan) == 1, plan
+    assert "serial>?" in plan[0]

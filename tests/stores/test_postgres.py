@@ -61,6 +61,9 @@ DO $$ DECLARE later text; BEGIN
       AND tablename NOT IN ('log', 'records', 'marks', 'alembic_version') LOOP
     EXECUTE format('DROP TABLE %I', later);
   END LOOP;
+  DROP INDEX records_kind, records_tenant, records_owner, records_name;
+  CREATE INDEX records_owner ON records (tenant, owner, serial);
+  CREATE INDEX records_name ON records (tenant, name);
   UPDATE alembic_version SET version_num = '0001';
 END $$
 """

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, column, inspect, select, table
 
 from keyrack.core.errors import ConfigurationError
 
-HEAD = "0004"
+HEAD = "0005"
 """The revision of the newest script in `migrations`."""
 SCRIPTS = Path(__file__).parent / "migrations"
 VERSION_TABLE = "alembic_version"

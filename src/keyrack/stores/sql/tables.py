@@ -47,8 +47,10 @@ records = Table(
     Column("pepper", String(16), nullable=False),
     Column("mac", LargeBinary, nullable=False),
     UniqueConstraint("kind", "id", name="records_id"),
-    Index("records_name", "tenant", "name"),
-    Index("records_owner", "tenant", "owner", "serial"),
+    Index("records_kind", "kind", "serial"),
+    Index("records_tenant", "kind", "tenant", "serial"),
+    Index("records_owner", "kind", "tenant", "owner", "serial"),
+    Index("records_name", "kind", "tenant", "name"),
 )
 
 marks = Table(
