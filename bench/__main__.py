@@ -22,6 +22,7 @@ from bench.population import Advance, store_of
 
 WIDTH = 140
 RESULTS = Path(__file__).parent / "results"
+Paths = Mapping[int, Path]
 
 
 def main() -> None:
@@ -36,28 +37,35 @@ def main() -> None:
 
 def measured(console: Console, effort: Effort, only: str | None = None) -> Iterator[Section]:
     """Every section, or only the one of that name, shown as soon as it is measured."""
+    if only is not None and only not in SECTIONS:
+        raise SystemExit(f"There is no section {only!r}; there are {', '.join(SECTIONS)}.")
     paths = _stores(console, effort)
-    store = f"sqlite:///{paths[sorted(paths)[1]]}"
-    measurements: dict[str, Callable[[], Section]] = {
-        "floor": lambda: floor.measure(store, effort),
-        "scale": lambda: scale.measure(paths, effort),
-        "nodes": lambda: nodes.measure(effort),
-        "starts": lambda: starts.measure(paths[effort.carried], effort),
-        "web": lambda: web.measure(store, effort),
-        "gateway": lambda: gateway.measure(effort),
-        "credits": lambda: spending.measure(effort),
-        "results_service": lambda: results_service.measure(effort),
-    }
-    if only not in (None, *measurements):
-        raise SystemExit(f"There is no section {only!r}; there are {', '.join(measurements)}.")
-    for name in measurements if only is None else (only,):
+    for name in SECTIONS if only is None else (only,):
         with console.status(f"{name} …"):
-            section = measurements[name]()
+            section = SECTIONS[name](paths, effort)
         report.show(console, section)
         yield section
 
 
-def _stores(console: Console, effort: Effort) -> Mapping[int, Path]:
+def _middle(paths: Paths) -> str:
+    """The URL of the store of middling size."""
+    return f"sqlite:///{paths[sorted(paths)[1]]}"
+
+
+SECTIONS: Mapping[str, Callable[[Paths, Effort], Section]] = {
+    "floor": lambda paths, effort: floor.measure(_middle(paths), effort),
+    "scale": scale.measure,
+    "nodes": lambda paths, effort: nodes.measure(effort),
+    "starts": lambda paths, effort: starts.measure(paths[effort.carried], effort),
+    "web": lambda paths, effort: web.measure(_middle(paths), effort),
+    "gateway": lambda paths, effort: gateway.measure(effort),
+    "credits": lambda paths, effort: spending.measure(effort),
+    "results_service": lambda paths, effort: results_service.measure(effort),
+}
+"""What measures each, on stores by how many keys they hold, and with how much effort."""
+
+
+def _stores(console: Console, effort: Effort) -> Paths:
     return {count: _store(console, count) for count in effort.sizes}
 
 

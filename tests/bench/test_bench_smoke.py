@@ -14,7 +14,7 @@ import pytest
 from rich.console import Console
 
 from bench import population, report
-from bench.__main__ import measured
+from bench.__main__ import SECTIONS, measured
 from bench.effort import Effort
 from bench.figures import Figure, Section, Spread, Target
 from bench.load import HOST, OK, Request, WrongAnswer, flood, probe
@@ -42,19 +42,46 @@ RIGHT = OK + b"content-length: 2\r\n\r\nok"
 WRONG = b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 2\r\n\r\nno"
 
 
-def test_everything_is_measured_and_written_down(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(population, "CACHE", tmp_path / "cache")
-    sections = list(measured(Console(file=StringIO()), TINY))
-    report.write(tmp_path / "results", {"machine": "any"}, sections)
-    assert [len(section.figures) for section in sections] == [10, 19, 30, 12, 22, 14, 14, 12]
-    assert all(
-        figure.value > 0 for section in sections for figure in section.figures if figure.unit != "bytes"
-    )
-    written = json.loads((tmp_path / "results" / "latest.json").read_text())
-    tables = (tmp_path / "results" / "latest.md").read_text()
-    for section, document in zip(sections, written["sections"], strict=True):
-        assert [figure["name"] for figure in document["figures"]] == [one.name for one in section.figures]
-        assert all(f"| {figure.name} |" in tables for figure in section.figures)
+FIGURES = {
+    "floor": 10,
+    "scale": 19,
+    "nodes": 30,
+    "starts": 12,
+    "web": 22,
+    "gateway": 14,
+    "credits": 14,
+    "results_service": 12,
+}
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Where the stores of this test are, and none of the bench's own."""
+    with pytest.MonkeyPatch.context() as patched:
+        folder = tmp_path_factory.mktemp("cache")
+        patched.setattr(population, "CACHE", folder)
+        yield folder
+
+
+def test_every_section_is_measured() -> None:
+    assert (*SECTIONS,) == (*FIGURES,)
+
+
+@pytest.mark.usefixtures("cache")
+@pytest.mark.parametrize("name", FIGURES)
+def test_a_section_is_measured_and_written_down(name: str, tmp_path: Path) -> None:
+    [section] = measured(Console(file=StringIO()), TINY, name)
+    path = report.write(tmp_path, {"machine": "any"}, [section], name=name)
+    assert len(section.figures) == FIGURES[name]
+    assert all(figure.value > 0 for figure in section.figures if figure.unit != "bytes")
+    [document] = json.loads((tmp_path / f"{name}.json").read_text())["sections"]
+    assert [figure["name"] for figure in document["figures"]] == [one.name for one in section.figures]
+    assert all(f"| {figure.name} |" in path.read_text() for figure in section.figures)
+
+
+def test_a_section_that_there_is_not_is_named() -> None:
+    with pytest.raises(SystemExit, match="no section 'nothing'"):
+        next(measured(Console(file=StringIO()), TINY, "nothing"))
 
 
 def test_a_figure_is_judged_by_its_ratio_where_it_has_one() -> None:
