@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from anyio.from_thread import BlockingPortal
@@ -31,6 +32,14 @@ class Line:
         """Let the server read these parts, each in a read of its own."""
         for part in parts:
             self._portal.call(self.protocol.data_received, part)
+
+    def write(self, data: bytes) -> None:
+        """Send this over the socket, while what comes back is read."""
+        threading.Thread(target=self._send, args=(data,), daemon=True).start()
+
+    def _send(self, data: bytes) -> None:
+        with suppress(OSError):
+            self.client.sendall(data)
 
     def now(self) -> float:
         """The time of its event loop."""
@@ -69,6 +78,11 @@ class Line:
         while data := self.client.recv(1 << 16):
             received += data
         return received
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether the server let go of it."""
+        return self.protocol not in self.protocol.connections
 
     @property
     def went_uvicorns_way(self) -> bool:

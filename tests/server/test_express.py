@@ -226,6 +226,15 @@ async def _slow(scope: Any, receive: Any, send: Any) -> None:
     await _say(send, name)
 
 
+async def _disappointed(scope: Any, receive: Any, send: Any) -> None:
+    for _ in range(2):
+        try:
+            await asyncio.to_thread(int, "none")
+        except ValueError:
+            continue
+    await _say(send, b"after all")
+
+
 async def _stopped(scope: Any, receive: Any, send: Any) -> None:
     try:
         await asyncio.get_running_loop().create_future()
@@ -284,6 +293,12 @@ def test_what_waits_after_all_is_waited_for(connect: Connect) -> None:
     line.read(*[head("GET", FORWARD_AUTH, [("X-Name", name)]) for name in ("a", "b")])
     assert [line.reply().body for _ in range(2)] == [b"a", b"b"]
     assert line.went_uvicorns_way
+
+
+def test_what_goes_wrong_while_it_waits_is_its_own_to_handle(connect: Connect) -> None:
+    line = connect(Immediate(_disappointed))
+    line.read(head("GET", FORWARD_AUTH, []))
+    assert line.reply().body == b"after all"
 
 
 def test_a_server_that_stops_ends_what_waits(connect: Connect) -> None:

@@ -12,16 +12,19 @@ import asyncio
 import logging
 import types
 from collections.abc import Coroutine, Generator
-from contextlib import suppress
+from functools import partial
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from keyrack.server.failures import InternalError
-from keyrack.server.protocol import BoundedProtocol
+from keyrack.server.patience import PatientProtocol
 from keyrack.server.wire import Message, Receive, Scope, Send
 
 _CONTROLS = bytes({*range(0x20), 0x7F} - {0x09})
 """What must not stand in a header, and stands twice at the end of each line."""
+
+MAX_URL_BYTES = 65_535
+"""What Uvicorn's parser reads of one; it refuses a longer one."""
 
 log = logging.getLogger("keyrack.server")
 
@@ -82,23 +85,30 @@ class Begun:
 
     @types.coroutine
     def _rest(self) -> Generator[object, None, None]:
-        try:
-            yield self._awaited
-        except asyncio.CancelledError as stopping:
-            with suppress(StopIteration):
-                self._running.throw(stopping)
-        else:
-            yield from self._running
+        awaited = self._awaited
+        while True:
+            try:
+                yield awaited
+            except GeneratorExit:
+                self._running.close()
+                raise
+            except BaseException as error:  # noqa: BLE001  # whatever it is, it is the application's to handle
+                step = partial(self._running.throw, error)
+            else:
+                step = partial(self._running.send, None)
+            try:
+                awaited = step()
+            except StopIteration:
+                return
 
 
-class ExpressProtocol(BoundedProtocol):
+class ExpressProtocol(PatientProtocol):
     """One connection."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         self._immediate: frozenset[tuple[bytes, bytes]] = getattr(self.app, "immediate", frozenset())
         self._held: bytearray | None = None
         """The body so far of a request that may be answered here."""
-        self._has_answered = False
         super().connection_made(transport)
 
     def on_headers_complete(self) -> None:
@@ -128,31 +138,24 @@ class ExpressProtocol(BoundedProtocol):
             self._answer(body)
 
     def data_received(self, data: bytes) -> None:
-        self._has_answered = False
         super().data_received(data)
-        if self.transport.is_closing():
-            return
         if self._held is not None:
             body, self._held = bytes(self._held), None
             self._let_go(body)
-        elif self._has_answered and self._is_idle():
-            self._await_next()
 
     def _may_answer(self, path: bytes, query: bytes) -> bool:
         parser = self.parser
         return (
             (parser.get_method(), path) in self._immediate
             and b"#" not in query
-            and self._is_idle()
+            and len(self.url) <= MAX_URL_BYTES
+            and self.is_idle()
             and not self.flow.write_paused
             and not self.expect_100_continue
             and parser.get_http_version() == "1.1"
             and parser.should_keep_alive()
             and not parser.should_upgrade()
         )
-
-    def _is_idle(self) -> bool:
-        return self.cycle is None or self.cycle.response_complete
 
     def _answer(self, body: bytes) -> None:
         if self.transport.is_closing():
@@ -171,7 +174,6 @@ class ExpressProtocol(BoundedProtocol):
         else:
             self.transport.write(answer)
             self.server_state.total_requests += 1
-            self._has_answered = True
 
     def _let_go(self, body: bytes, begun: Begun | None = None) -> None:
         """Leave to Uvicorn what has not come whole, or what has begun to answer and waits."""
@@ -184,10 +186,3 @@ class ExpressProtocol(BoundedProtocol):
             self.app = app
         if body:
             super().on_body(body)
-
-    def _await_next(self) -> None:
-        # As after any other answer: whoever asks nothing more for a while is hung up on.
-        self._unset_keepalive_if_required()
-        self.timeout_keep_alive_task = self.loop.call_later(
-            self.timeout_keep_alive, self.timeout_keep_alive_handler
-        )

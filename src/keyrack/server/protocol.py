@@ -1,4 +1,4 @@
-"""Uvicorn's HTTP protocol, with an end to what it reads before a request begins, and to how long it waits.
+"""Uvicorn's HTTP protocol, with an end to what it reads, and no answer that could be taken for another one.
 
 What is no HTTP at all is answered with a problem document like everything else.
 """
@@ -6,9 +6,11 @@ What is no HTTP at all is answered with a problem document like everything else.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sized
 from http import HTTPStatus
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.flow_control import FlowControl
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from keyrack.core import http
 from keyrack.core.errors import InvalidRequest, KeyrackError
@@ -18,19 +20,21 @@ from keyrack.server.front import MAX_HEADER_BYTES, HeadersTooLarge
 MAX_HEAD_BYTES = 2 * MAX_HEADER_BYTES
 """Of a request line and headers that have not ended, or of what stands between the parts of a body and after
 them; the front counts headers that have ended."""
-HEAD_SECONDS = 30.0
-"""From the start of a connection, or of a request, until its headers have ended."""
-SILENT_SECONDS = 60.0
-"""How long a body may pause while somebody waits for it."""
+MAX_WAITING = 16
+"""Requests that wait for their turn on one connection, from which on no more is read."""
+_FRAMED = (b"content-length", b"transfer-encoding")
 
 
-class RequestTimeout(KeyrackError):
-    """A request whose headers or whose body did not come."""
+class _Flow(FlowControl):
+    """Reads on only while few requests wait. Uvicorn would after each answer."""
 
-    status, code, title = 408, "request_timeout", "Request timeout"
+    def __init__(self, transport: asyncio.Transport, waiting: Sized):
+        super().__init__(transport)
+        self._waiting = waiting
 
-    def __init__(self) -> None:
-        super().__init__("The rest of this request did not come in time. Send it again, whole.")
+    def resume_reading(self) -> None:
+        if len(self._waiting) < MAX_WAITING:
+            super().resume_reading()
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -39,20 +43,24 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         self._unused_bytes = 0
         self._is_in_head = True
-        self._is_unfinished = True
-        self._heard_at: float | None = None
-        self._patience: asyncio.TimerHandle | None = None
+        self._has_cycle = False
+        """Whether `cycle` is that of the request that is being read, and not of one before it."""
+        self._answering: RequestResponseCycle | None = None
         super().connection_made(transport)
-        self._watch()
+        self.flow = _Flow(transport, self.pipeline)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._is_unfinished = False
-        self._watch()
+        answering = self._answering
         super().connection_lost(exc)
+        # Uvicorn tells the newest request alone, and it is the oldest one that somebody works on.
+        if answering is not None and not answering.response_complete:
+            answering.disconnected = True
+            answering.message_event.set()
 
     def on_message_begin(self) -> None:
         self._unused_bytes = 0
-        self._is_in_head = self._is_unfinished = True
+        self._is_in_head = True
+        self._has_cycle = False
         super().on_message_begin()
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -63,7 +71,21 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self.end_head()
+        is_upgrade = self.parser.should_upgrade()
+        if is_upgrade and any(name in _FRAMED for name, _ in self.headers):
+            # The parser would take the body for the next request.
+            self.refuse(
+                InvalidRequest("Send a request with a body without Upgrade: nothing else is spoken here.")
+            )
+        if self.transport.is_closing():
+            return
         super().on_headers_complete()
+        self._has_cycle = True
+        if not self.pipeline:
+            self._answering = self.cycle
+        if is_upgrade:
+            # It takes what follows in the same read for another protocol, and drops it.
+            self.cycle.keep_alive = False
 
     def end_head(self) -> None:
         """From here on there is a request, whose body is bounded elsewhere."""
@@ -72,64 +94,51 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         self._unused_bytes = 0
-        super().on_body(body)
+        if not self.transport.is_closing():
+            super().on_body(body)
 
     def on_message_complete(self) -> None:
         self.end_message()
-        super().on_message_complete()
+        if not self.transport.is_closing():
+            super().on_message_complete()
 
     def end_message(self) -> None:
         """All of the request is here."""
         self._unused_bytes = 0
-        self._is_unfinished = False
+
+    def on_response_complete(self) -> None:
+        self._answering = self.pipeline[-1][0] if self.pipeline else None
+        super().on_response_complete()
 
     def data_received(self, data: bytes) -> None:
         if self.transport.is_closing():
             return
         self._unused_bytes += len(data)
-        self._heard_at = self.loop.time()
         super().data_received(data)
         if self._unused_bytes > MAX_HEAD_BYTES:
             self.refuse(HeadersTooLarge())
-        self._watch()
 
     def send_400_response(self, msg: str) -> None:
         self.refuse(InvalidRequest("This is not HTTP."))
 
     def refuse(self, error: KeyrackError) -> None:
-        """Answer and close, whatever else is being sent."""
-        response = http.failure(error, request_id=request_id(()))
-        head = [f"HTTP/1.1 {response.status} {HTTPStatus(response.status).phrase}"]
-        head += [f"{name}: {value}" for name, value in response.headers]
-        head += [f"content-length: {len(response.body)}", "connection: close", "", ""]
-        self.transport.write("\r\n".join(head).encode("latin-1") + response.body)
+        """Answer what is being read, and close. Where it is another's turn to be answered, only close."""
+        if self.transport.is_closing():
+            return
+        if self._is_next():
+            response = http.failure(error, request_id=request_id(()))
+            head = [f"HTTP/1.1 {response.status} {HTTPStatus(response.status).phrase}"]
+            head += [f"{name}: {value}" for name, value in response.headers]
+            head += [f"content-length: {len(response.body)}", "connection: close", "", ""]
+            self.transport.write("\r\n".join(head).encode("latin-1") + response.body)
         self.transport.close()
 
-    def _watch(self) -> None:
-        """Give a request that is not whole its time, and no other."""
-        if self._is_unfinished and self._patience is None:
-            self._patience = self.loop.call_later(HEAD_SECONDS, self._lose_patience)
-        elif not self._is_unfinished and self._patience is not None:
-            self._patience.cancel()
-            self._patience = None
+    def is_idle(self) -> bool:
+        """Whether every request so far was answered."""
+        return self.cycle is None or self.cycle.response_complete
 
-    def _lose_patience(self) -> None:
-        self._patience = None
-        left = self._patience_left()
-        if left > 0:
-            self._patience = self.loop.call_later(left, self._lose_patience)
-        elif self._heard_at is None or self._has_begun_to_answer():
-            self.transport.close()
-        else:
-            self.refuse(RequestTimeout())
-
-    def _patience_left(self) -> float:
-        is_answering = self.cycle is not None and not self.cycle.response_complete
-        if self.flow.read_paused or (self._is_in_head and is_answering):
-            return SILENT_SECONDS  # it is we who do not read, or who have not answered what came before
-        if self._is_in_head or self._heard_at is None:
-            return 0.0
-        return self._heard_at + SILENT_SECONDS - self.loop.time()
-
-    def _has_begun_to_answer(self) -> bool:
-        return self.cycle is not None and self.cycle.response_started and not self.cycle.response_complete
+    def _is_next(self) -> bool:
+        """Whether the next answer is that of what is being read."""
+        if self._has_cycle:
+            return not self.pipeline and not self.cycle.response_started
+        return self.is_idle()
