@@ -74,7 +74,7 @@ class Line:
 
     def rest(self) -> bytes:
         """All that comes until the server hangs up."""
-        received = b""
+        received, self._received = self._received, b""
         while data := self.client.recv(1 << 16):
             received += data
         return received

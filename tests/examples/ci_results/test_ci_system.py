@@ -44,7 +44,7 @@ def test_health_is_public_and_its_details_are_not(ci: Ci, token: str) -> None:
     assert health(ci) == (200, "ok", {})
     assert health(ci, ci.token("bob", "runs:read")) == (200, "ok", {})
     assert health(ci, token) == (200, "ok", dict.fromkeys(DEPENDENCIES, "ok"))
-    assert problem(ci.get("/system/health", f"{token[:-1]}x")) == (401, "unauthorized")
+    assert problem(ci.get("/system/health", f"{token[:-1]}-")) == (401, "unauthorized")
     assert problem(ci.get("/system/health", "nonsense")) == (401, "unauthorized")
 
 
