@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -23,7 +22,6 @@ class Recording:
     def __init__(self, waits: Callable[[Any], bool] = lambda scope: False):
         self.asked: list[str] = []
         self.told: list[str] = []
-        self.let_go = asyncio.Event()
         self._waits = waits
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
