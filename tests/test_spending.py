@@ -209,6 +209,21 @@ class TestSharing:
         assert self.refused(here, 1001.0, 1) == ["malformed"]
         assert self.refused(there, 1100.0, 1) == ["malformed"]
 
+    @pytest.mark.parametrize(("shared", "until"), [(1050.0, 1060.0), (1062.0, 1062.0)])
+    def test_failures_that_are_shared_late_block_no_longer(self, shared: float, until: float) -> None:
+        spender = Spender(MemoryCounters(), Policy(failure_limit=self.LIMIT))
+        self.refused(spender, 1000.0, 6)
+        spender.share_failures(shared)
+        assert self.refused(spender, until - 0.5, 1) == ["rate"]
+        assert self.refused(spender, until, 1) == ["malformed"]
+
+    def test_failures_of_a_clock_that_was_ahead_do_not_block_until_then(self) -> None:
+        spender = Spender(MemoryCounters(), Policy(failure_limit=self.LIMIT))
+        self.refused(spender, 9000.0, 6)
+        spender.share_failures(1000.0)
+        assert self.refused(spender, 1000.0, 1) == ["rate"]
+        assert self.refused(spender, 1120.0, 1) == ["malformed"]
+
     def test_failures_of_many_addresses_are_shared_in_one_step(self) -> None:
         """Else a slow network would hold up the thread that follows the log."""
         counters = CallsCounted()

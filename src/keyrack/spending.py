@@ -103,6 +103,7 @@ class Failures:
         self._here = MemoryCounters()
         self._counted_until: dict[str, float] = {}
         self._unshared: dict[str, int] = {}
+        self._last_counted = 0.0
         self._blocked_until: dict[str, float] = {}
 
     def count(self, denied: Denied, address: Address | None, now: float) -> Denied:
@@ -112,6 +113,7 @@ class Failures:
         taken = self._here.take([Spend(bucket, self._limit, 1)], now)
         if taken.ok:
             self._unshared[bucket] = self._unshared.get(bucket, 0) + 1
+            self._last_counted = now
         blocked_until = self._blocked_until.get(bucket, 0.0)
         if denied.reason not in UNPROVED or (taken.ok and now >= blocked_until):
             return denied._replace(rates=taken.rates)
@@ -129,8 +131,10 @@ class Failures:
         self._counted_until = _later(self._counted_until.copy(), now)
         if not unshared:
             return
+        # As of when they happened: one that is shared late must not block for longer.
+        at = min(max(self._last_counted, now - LATE_SECONDS), now)
         # In one step: a thousand turns on a slow network would keep its thread from following the log.
-        rates = counters.add([Spend(bucket, self._limit, count) for bucket, count in unshared.items()], now)
+        rates = counters.add([Spend(bucket, self._limit, count) for bucket, count in unshared.items()], at)
         for bucket, rate in zip(unshared, rates, strict=True):
             if rate.remaining == 0:
                 self._blocked_until[bucket] = rate.reset_at
