@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from importlib.metadata import version
 from typing import Any
 
 import pytest
@@ -48,6 +49,11 @@ def test_each_error_has_its_exit_code(error: errors.KeyrackError, code: int) -> 
 def test_the_exit_codes_stand_under_the_help(bare: Shell) -> None:
     assert EPILOG in bare("--help").out
     assert bare("--help").code == 0
+
+
+def test_the_version_is_that_of_the_package(bare: Shell) -> None:
+    shown = bare("--version")
+    assert (shown.code, shown.out, shown.err) == (0, f"keyrack {version('keyrack')}\n", "")
 
 
 def test_an_error_is_two_lines_at_most_and_nothing_on_standard_output(shell: Shell) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
-from typing import Any
+from importlib.metadata import version
+from typing import Annotated, Any
 
 import typer
 from typer.main import get_command
@@ -60,6 +61,22 @@ for name, group in {
     "webhooks": webhooks,
 }.items():
     app.add_typer(group, name=name)
+
+
+def _show_version(is_asked: bool) -> None:
+    if is_asked:
+        typer.echo(f"{PROGRAM} {version(PROGRAM)}")
+        raise typer.Exit
+
+
+@app.callback()
+def _whole(
+    _version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version, and end."),
+    ] = False,
+) -> None:
+    """Options of no command; Typer shows the help that the application was made with."""
 
 
 def run(argv: Sequence[str]) -> int:
