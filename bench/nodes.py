@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import multiprocessing
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import partial
 from statistics import median, quantiles
 from threading import Event as Flag
 from threading import Thread
-from time import monotonic, perf_counter, sleep
-from typing import Self
+from time import monotonic, perf_counter
 
 from bench.effort import Effort
 from bench.figures import Figure, Section, Target
+from bench.node import ACCESS, BENCH, Node
 from bench.places import POSTGRESQL, SQLITE, Places, places
 from bench.population import PEPPERS
-from keyrack import Access, Allowed, Authority, Issuer, Verifier, Wish
+from keyrack import Verifier, Wish
 from keyrack.core.model import Limit
 from keyrack.stores.counters import Spend, open_counters
 
@@ -34,13 +32,6 @@ HOW = (
     "limit by one process."
 )
 CHANGES_A_SECOND = 100
-ACCESS = Access(("logs:read",))
-BENCH = Authority.operator("bench")
-PATIENCE_SECONDS = 60.0
-LOOK_SECONDS = 0.001
-"""How often a node looks; without a pause it would take the processor from those that it waits for."""
-
-_node: Verifier
 
 
 def measure(effort: Effort) -> Section:
@@ -62,38 +53,6 @@ def _of_store(kind: str, url: str, effort: Effort) -> Iterator[Figure]:
         yield from _appends(kind, url, effort)
         yield _beside_changes(kind, here, effort)
         yield _misses(kind, url, here, effort)
-
-
-class Node:
-    """A process with a replica of the store."""
-
-    def __init__(self, url: str, *, cut: bool, max_keys: int | None = None):
-        spawn = multiprocessing.get_context("spawn")
-        self._process = ProcessPoolExecutor(1, mp_context=spawn)
-        self._process.submit(_open, url, cut, max_keys).result()
-
-    def passes(self, text: str) -> None:
-        """Wait until it passes a key."""
-        self._process.submit(_await, text, True).result()
-
-    def refuses(self, text: str) -> Future[float]:
-        """The moment at which it refuses a key, by the clock that all processes share."""
-        return self._process.submit(_await, text, False)
-
-    def mint(self, seconds: float) -> Future[int]:
-        """How many keys it mints in that time."""
-        return self._process.submit(_mint, seconds)
-
-    def first_uses(self, texts: Sequence[str]) -> list[float]:
-        """Seconds that the first decision on each of these took."""
-        return self._process.submit(_first_uses, texts).result()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._process.submit(_close).result()
-        self._process.shutdown()
 
 
 def _revocations(kind: str, url: str, here: Verifier, effort: Effort, *, cut: bool) -> Iterator[Figure]:
@@ -184,36 +143,3 @@ def _rate(verifier: Verifier, text: str, seconds: float) -> float:
             verifier.verify(text, ACCESS)
         calls += 100
     return calls / seconds
-
-
-def _open(url: str, cut: bool, max_keys: int | None) -> None:
-    global _node
-    _node = Verifier.open(url, peppers=PEPPERS, replica_max_keys=max_keys)
-    if cut:
-        _node.stores.keys.pushed = lambda: False  # type: ignore[attr-defined]  # no news is announced
-
-
-def _await(text: str, passing: bool) -> float:
-    until = monotonic() + PATIENCE_SECONDS
-    while isinstance(_node.verify(text, ACCESS), Allowed) is not passing:
-        if monotonic() > until:
-            raise TimeoutError(f"{PATIENCE_SECONDS} s are over.")
-        sleep(LOOK_SECONDS)
-    return monotonic()
-
-
-def _mint(seconds: float) -> int:
-    # Without the wait for other nodes, which is no part of what appending costs.
-    issuer, minted, until = Issuer(_node.stores), 0, monotonic() + seconds
-    while monotonic() < until:
-        issuer.mint(Wish(name="n", scopes=("logs:read",)), by=BENCH)
-        minted += 1
-    return minted
-
-
-def _first_uses(texts: Sequence[str]) -> list[float]:
-    return [_timed(partial(_node.verify, text, ACCESS)) for text in texts]
-
-
-def _close() -> None:
-    _node.close()

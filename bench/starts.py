@@ -2,37 +2,27 @@
 
 from __future__ import annotations
 
-import multiprocessing
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing
 from pathlib import Path
-from time import perf_counter, process_time
-from typing import NamedTuple
+from time import perf_counter
 
 from bench.effort import Effort
 from bench.figures import Figure, Section
+from bench.node import BENCH, Node
 from bench.places import places
 from bench.population import PEPPERS
-from keyrack import Authority, Verifier, open_stores
+from keyrack import open_stores
 from keyrack.admin.moving import copy
 
 TITLE = "Starts on every kind of store"
 HOW = (
     "A SQLite store is copied into one of each kind, as `keyrack copy` does it: events and records "
     "carried over, then the whole chain, every record and their sum checked in the copy. A fresh process "
-    "then opens it and loads it until it decides: every record read, authenticated and summed up. Files "
-    "and tables are in the page cache. The servers are those of the section before, on this machine; "
-    "moto, which stands for S3, is Python itself and no measure of a bucket."
+    "then imports the driver, opens the store and loads it until it decides: every record read, "
+    "authenticated and summed up. Files and tables are in the page cache. The servers are those of the "
+    "section before, on this machine; moto, which stands for S3, is Python itself and no measure of a bucket."
 )
-BENCH = Authority.operator("bench")
-
-
-class Started(NamedTuple):
-    """What a start took: seconds on the wall, and of the process's own processor time."""
-
-    seconds: float
-    busy_seconds: float
 
 
 def measure(source: Path, effort: Effort) -> Section:
@@ -47,9 +37,8 @@ def measure(source: Path, effort: Effort) -> Section:
 def _of_store(kind: str, url: str, source: Path, effort: Effort) -> Iterator[Figure]:
     copied = _copied(source, url)
     yield Figure(f"{kind}: copying {effort.carried:,} keys", "s", copied)
-    spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(1, mp_context=spawn) as fresh:
-        started = fresh.submit(_started, url).result()
+    with Node(url, cut=False) as node:
+        started = node.started
     yield Figure(f"{kind}: start with {effort.carried:,} keys", "s", started.seconds)
     yield Figure(f"{kind}: … processor time of it", "s", started.busy_seconds)
 
@@ -62,9 +51,3 @@ def _copied(source: Path, url: str) -> float:
         started_at = perf_counter()
         copy(held, made, by=BENCH)
         return perf_counter() - started_at
-
-
-def _started(url: str) -> Started:
-    started_at, busy_before = perf_counter(), process_time()
-    with Verifier.open(url, peppers=PEPPERS):
-        return Started(perf_counter() - started_at, process_time() - busy_before)
