@@ -60,7 +60,7 @@ class _Handler(BaseHTTPRequestHandler):
 @pytest.fixture
 def forge() -> Iterator[Forge]:
     with Forge() as made:
-        serving = threading.Thread(target=made.serve_forever)
+        serving = threading.Thread(target=made.serve_forever, args=(0.01,))
         serving.start()
         made.tell(REPOSITORY, {"full_name": "bob/Tool"})
         made.tell(BUILDS, BUILT)
