@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from ipaddress import ip_address
 from typing import Any
@@ -48,6 +48,25 @@ def test_many_threads_with_one_unknown_text_are_one_question(bed: RemoteBed, rem
         verdicts = list(pool.map(lambda _: remote.verdict(text, "logs:read"), range(40)))
     assert set(verdicts) == {"ok"}
     assert remote.asked(PROVE) == 1
+
+
+class Landing(dict[bytes, "Future[Any]"]):
+    """Questions under way, each of which is answered and over the moment somebody finds it."""
+
+    def get(self, slot: bytes, default: Any = None) -> Any:
+        return self.pop(slot, default)
+
+
+def test_a_question_that_is_answered_while_another_joins_it_is_over(bed: RemoteBed, remote: Remote) -> None:
+    """Else its answer would stand for as long as the process lives, whatever becomes of the key."""
+    key = bed.mint("logs:read")
+    prover, answered = remote.verifier._prover, Future[Any]()
+    answered.set_result(prover.prove(key["secret"], None))
+    bed.revoke(key["id"])
+    remote.follow()
+    prover._flights = Landing({prover._slots.of(key["secret"]): answered})
+    assert [remote.verdict(key["secret"], "logs:read") for _ in range(2)][1] == "revoked"
+    assert prover._flights == {}
 
 
 def test_what_is_kept_is_no_text_and_no_digest(bed: RemoteBed, remote: Remote) -> None:

@@ -71,12 +71,13 @@ class Prover:
         """Ask, or wait for whoever is asking about the same text already."""
         with self._boarding:
             flight = self._flights.get(slot)
-            # Whoever asked may have come back since it was looked for.
-            found = self.peek(text) if flight is None else None
-            if found is not None:
-                return found
             is_first = flight is None
-            flight = self._flights.setdefault(slot, flight or Future())
+            if flight is None:
+                # Whoever asked may have come back since it was looked for.
+                found = self.peek(text)
+                if found is not None:
+                    return found
+                flight = self._flights[slot] = Future()
         if is_first:
             self._fly(flight, slot, text, address)
         return flight.result()
@@ -87,7 +88,8 @@ class Prover:
         try:
             found = self._ask(slot, text, address)
         finally:
-            del self._flights[slot]
+            with self._boarding:
+                del self._flights[slot]
             flight.set_result(found)
 
     def _ask(self, slot: bytes, text: str, address: Address | None) -> Proved | Refused:
