@@ -24,6 +24,7 @@ TABLE = {
     "ValidationFailed": (422, "validation_error"),
     "Unavailable": (503, "unavailable"),
     "Corrupted": (503, "unavailable"),
+    "Unsealable": (503, "unavailable"),
     "Tampered": (500, "store_tampered"),
     "ConfigurationError": (500, "configuration_error"),
 }

@@ -18,6 +18,7 @@ from keyrack.stores.ledger import MAX_GROUP, Draft, Ledger
 from keyrack.stores.memory import MemoryKeys
 from keyrack.stores.protocols import Batch, Excerpt, Kind, Mark, Plan
 from keyrack.testing import PEPPERS
+from keyrack.vault.secrets import Unconfigured, Vault
 
 OURS = Peppers.parse(PEPPERS)
 MINTED = Event(EventKind.KEY_MINTED, NOW, "operator:tests")
@@ -246,3 +247,16 @@ def test_a_change_that_finds_the_store_failing_is_committed_with_none_of_its_gro
     queue.finish()
     assert {type(queue.answers[name]) for name in ("a", "unreadable")} == {Unavailable}
     assert queue.numbers() == {}
+
+
+def test_a_change_whose_secret_cannot_be_sealed_fails_alone(queue: Queue) -> None:
+    """Else whoever may ask for a session could hold up revocations on a server without master keys."""
+
+    def unsealable(draft: Draft) -> None:
+        assert Vault(None).master_keys
+
+    queue.put("a", minting("a"))
+    queue.put("unsealable", unsealable)
+    queue.finish()
+    assert isinstance(queue.answers["unsealable"], Unconfigured)
+    assert queue.numbers() == {"a": 1}

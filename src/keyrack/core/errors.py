@@ -3,10 +3,11 @@
 KeyrackError
 ├── InvalidRequest 400    ├── Conflict 409 (or a named one)   ├── ValidationFailed 422
 ├── NotHeld 403           │   ├── StoreExists                 ├── Unavailable 503
-├── SecretDated 403       │   └── StoreMoved                  │   └── Corrupted (names the object)
-├── SessionPresented 403  ├── PreconditionFailed 412          ├── Tampered (nothing is decided from it)
-├── NotFound 404          ├── PayloadTooLarge 413             └── ConfigurationError (exit code 78;
-└── MethodNotAllowed 405  └── UnsupportedMediaType 415            names the setting, never its value)
+├── SecretDated 403       │   └── StoreMoved                  │   ├── Corrupted (names the object)
+├── SessionPresented 403  ├── PreconditionFailed 412          │   └── Unsealable (the store is well)
+├── NotFound 404          ├── PayloadTooLarge 413             ├── Tampered (nothing is decided from it)
+└── MethodNotAllowed 405  └── UnsupportedMediaType 415        └── ConfigurationError (exit code 78;
+                                                                  names the setting, never its value)
 
 No message carries a credential: whoever raises one of these writes a sentence, not an input.
 """
@@ -128,6 +129,13 @@ class Corrupted(Unavailable):
     def __init__(self, path: str, what: str):
         super().__init__(f"{path} {what}.")
         self.path = path
+
+
+class Unsealable(Unavailable):
+    """A secret can be neither sealed nor opened here: there is no master key, or not the one it is under.
+
+    It is the trouble of whoever asked for that secret, and of nobody who changes something else.
+    """
 
 
 class StoreExists(Conflict):

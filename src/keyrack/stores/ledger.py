@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Generic, TypeVar
 
-from keyrack.core.errors import ConfigurationError, KeyrackError, StoreMoved, Unavailable
+from keyrack.core.errors import ConfigurationError, KeyrackError, StoreMoved, Unavailable, Unsealable
 from keyrack.core.events import SUM_MODULUS, Entry, Event, Head, fingerprint, seal
 from keyrack.core.model import Key, Tenant
 from keyrack.core.peppers import SETTING, Peppers
@@ -259,9 +259,9 @@ class Ledger:
         waiting.error = None
         try:
             waiting.result = waiting.change(draft)
-        except Unavailable:
-            raise
         except KeyrackError as error:
+            if isinstance(error, Unavailable) and not isinstance(error, Unsealable):
+                raise  # the store's own trouble: nobody in the group can be committed
             waiting.error = error
             return whole
         except Exception as error:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from keyrack.core.errors import ConfigurationError, Unavailable
+from keyrack.core.errors import ConfigurationError, Unsealable
 from keyrack.core.master_keys import SETTING, MasterKeys
 from keyrack.core.sealed import Ciphertext, SealedSecret
 from keyrack.stores.opened import Stores
@@ -19,7 +19,7 @@ from keyrack.stores.sealing import open_secret
 PAGE = 100
 
 
-class Unconfigured(Unavailable):
+class Unconfigured(Unsealable):
     """Nothing reversible can be kept or opened: this process was given no master keys."""
 
     def __init__(self) -> None:
@@ -53,14 +53,14 @@ class Vault:
         return replace(secret, ciphertext=seal(plain, first, secret.context))
 
     def opened(self, secret: SealedSecret) -> bytes:
-        """The plain bytes of a secret. Raises Unconfigured, and Unavailable when they do not open."""
+        """The plain bytes of a secret. Raises Unsealable: Unconfigured, or because they do not open."""
         master_keys, plain = self.master_keys, None
         from keyrack.vault.cipher import unseal
 
         if secret.ciphertext is not None:
             plain = unseal(secret.ciphertext, master_keys, secret.context)
         if plain is None:
-            raise Unavailable(f"The sealed secret {secret.id} cannot be opened here.")
+            raise Unsealable(f"The sealed secret {secret.id} cannot be opened here.")
         return plain
 
 
