@@ -133,12 +133,17 @@ class DownCounters(MemoryCounters):
 
 
 class CallsCounted(MemoryCounters):
-    """Counters that know how often they were added to."""
+    """Counters that know how often they were added to, and fail at first if they are told to."""
 
-    calls = 0
+    def __init__(self, *, failing: int = 0):
+        super().__init__()
+        self.calls = 0
+        self._failing = failing
 
     def add(self, spends: Sequence[Spend], now: float) -> tuple[Rate, ...]:
         self.calls += 1
+        if self.calls <= self._failing:
+            raise Unavailable("The counters cannot be written.")
         return super().add(spends, now)
 
 
@@ -209,13 +214,32 @@ class TestSharing:
         assert self.refused(here, 1001.0, 1) == ["malformed"]
         assert self.refused(there, 1100.0, 1) == ["malformed"]
 
-    @pytest.mark.parametrize(("shared", "until"), [(1050.0, 1060.0), (1062.0, 1062.0)])
-    def test_failures_that_are_shared_late_block_no_longer(self, shared: float, until: float) -> None:
+    @pytest.mark.parametrize("shared", [1001.0, 1050.0, 1062.0])
+    def test_failures_that_are_shared_late_block_no_longer(self, shared: float) -> None:
         spender = Spender(MemoryCounters(), Policy(failure_limit=self.LIMIT))
         self.refused(spender, 1000.0, 6)
         spender.share_failures(shared)
-        assert self.refused(spender, until - 0.5, 1) == ["rate"]
-        assert self.refused(spender, until, 1) == ["malformed"]
+        assert self.refused(spender, 1059.5, 1) == ["rate"]
+        assert self.refused(spender, 1060.0, 1) == ["malformed"]
+
+    def test_an_address_is_blocked_by_the_time_of_its_own_failures(self) -> None:
+        spender = Spender(MemoryCounters(), Policy(failure_limit=self.LIMIT))
+        self.refused(spender, 1000.0, 6)
+        spender.refuse(Denied(Reason.MALFORMED), (), ip_address("192.0.2.8"), 1050.0)
+        spender.share_failures(1051.0)
+        assert self.refused(spender, 1060.0, 1) == ["malformed"]
+
+    def test_failures_that_could_not_be_shared_are_shared_later(self) -> None:
+        counters, policy = CallsCounted(failing=1), Policy(failure_limit=self.LIMIT)
+        here, there = Spender(counters, policy), Spender(counters, policy)
+        self.refused(here, 1000.0, 3)
+        with pytest.raises(Unavailable):
+            here.share_failures(1001.0)
+        self.refused(here, 1002.0, 3)
+        here.share_failures(1003.0)
+        self.refused(there, 1003.0, 1)
+        there.share_failures(1004.0)
+        assert self.refused(there, 1004.0, 1) == ["rate"]
 
     def test_failures_of_a_clock_that_was_ahead_do_not_block_until_then(self) -> None:
         spender = Spender(MemoryCounters(), Policy(failure_limit=self.LIMIT))

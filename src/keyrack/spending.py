@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from math import ceil
+from typing import NamedTuple
 
 from keyrack.core.addresses import neighbourhood
 from keyrack.core.checks import Charge
@@ -92,6 +94,13 @@ class Spender:
             return ()
 
 
+class _Unshared(NamedTuple):
+    """Failures of one bucket that the other processes do not know of."""
+
+    times: int
+    last_at: float
+
+
 class Failures:
     """Refused credentials by client address, counted here at once and shared once a second.
 
@@ -101,19 +110,14 @@ class Failures:
     def __init__(self, limit: Limit):
         self._limit = limit
         self._here = MemoryCounters()
+        self._lock = threading.Lock()
         self._counted_until: dict[str, float] = {}
-        self._unshared: dict[str, int] = {}
-        self._last_counted = 0.0
+        self._unshared: dict[str, _Unshared] = {}
         self._blocked_until: dict[str, float] = {}
 
     def count(self, denied: Denied, address: Address | None, now: float) -> Denied:
         """Charge one failure; beyond the limit an unproved one becomes a refusal for `rate`."""
-        bucket = self._bucket(address)
-        self._counted_until[bucket] = now + self._limit.window_seconds + LATE_SECONDS
-        taken = self._here.take([Spend(bucket, self._limit, 1)], now)
-        if taken.ok:
-            self._unshared[bucket] = self._unshared.get(bucket, 0) + 1
-            self._last_counted = now
+        bucket, taken = self._charge(address, now)
         blocked_until = self._blocked_until.get(bucket, 0.0)
         if denied.reason not in UNPROVED or (taken.ok and now >= blocked_until):
             return denied._replace(rates=taken.rates)
@@ -125,17 +129,48 @@ class Failures:
         return self._here.peek([Spend(self._bucket(address), self._limit, 0)], now).rates
 
     def share(self, counters: Counters, now: float) -> None:
-        """Add what was counted here to Counters, and block what is beyond the limit in all."""
-        unshared, self._unshared = self._unshared, {}
-        self._blocked_until = _later(self._blocked_until, now)
-        self._counted_until = _later(self._counted_until.copy(), now)
-        if not unshared:
-            return
-        # As of when they happened: one that is shared late must not block for longer.
-        at = min(max(self._last_counted, now - LATE_SECONDS), now)
-        # In one step: a thousand turns on a slow network would keep its thread from following the log.
-        rates = counters.add([Spend(bucket, self._limit, count) for bucket, count in unshared.items()], at)
-        for bucket, rate in zip(unshared, rates, strict=True):
+        """Add what was counted here to Counters, and block what is beyond the limit in all.
+
+        Raises Unavailable; what was not added then is added the next time.
+        """
+        with self._lock:
+            unshared, self._unshared = self._recent(now), {}
+            self._blocked_until = _later(self._blocked_until, now)
+            self._counted_until = _later(self._counted_until, now)
+        try:
+            for at, failed in _by_time(unshared, now).items():
+                self._add(counters, failed, at)
+                for bucket in failed:
+                    del unshared[bucket]
+        finally:
+            self._keep(unshared)
+
+    def _charge(self, address: Address | None, now: float) -> tuple[str, Taken]:
+        with self._lock:
+            bucket = self._bucket(address)
+            self._counted_until[bucket] = now + self._limit.window_seconds + LATE_SECONDS
+            taken = self._here.take([Spend(bucket, self._limit, 1)], now)
+            if taken.ok:
+                self._note(bucket, _Unshared(1, now))
+        return bucket, taken
+
+    def _note(self, bucket: str, more: _Unshared) -> None:
+        known = self._unshared.get(bucket, _Unshared(0, more.last_at))
+        self._unshared[bucket] = _Unshared(known.times + more.times, max(known.last_at, more.last_at))
+
+    def _keep(self, unshared: dict[str, _Unshared]) -> None:
+        with self._lock:
+            for bucket, one in unshared.items():
+                self._note(bucket, one)
+
+    def _recent(self, now: float) -> dict[str, _Unshared]:
+        """What has not left the window since."""
+        window = self._limit.window_seconds
+        return {bucket: one for bucket, one in self._unshared.items() if one.last_at + window > now}
+
+    def _add(self, counters: Counters, failed: dict[str, int], at: float) -> None:
+        rates = counters.add([Spend(bucket, self._limit, times) for bucket, times in failed.items()], at)
+        for bucket, rate in zip(failed, rates, strict=True):
             if rate.remaining == 0:
                 self._blocked_until[bucket] = rate.reset_at
 
@@ -147,3 +182,16 @@ class Failures:
 
 def _later(times: dict[str, float], now: float) -> dict[str, float]:
     return {bucket: until for bucket, until in times.items() if until > now}
+
+
+def _by_time(unshared: dict[str, _Unshared], now: float) -> dict[float, dict[str, int]]:
+    """How much to add of each bucket, by the second in which it happened: added late, it blocks no longer.
+
+    All of one second are added in one step, since a thousand turns on a slow network would keep their
+    thread from following the log.
+    """
+    found: dict[float, dict[str, int]] = {}
+    for bucket, (times, last_at) in unshared.items():
+        at = min(max(float(ceil(last_at)), now - LATE_SECONDS), now)
+        found.setdefault(at, {})[bucket] = times
+    return found
