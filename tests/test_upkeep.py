@@ -18,7 +18,7 @@ from keyrack.chores import Chore, Telling
 from keyrack.core.peppers import Peppers
 from keyrack.stores.counters import MemoryCounters
 from keyrack.stores.follower import steady
-from keyrack.stores.journal import MemoryJournal, Node
+from keyrack.stores.journal import MemoryJournal, Node, Refusal, Use
 from keyrack.stores.memory import MemoryKeys
 from keyrack.stores.nodes import wait_until_passed
 from keyrack.stores.opened import Stores
@@ -184,6 +184,29 @@ def test_what_was_minted_on_one_node_is_usable_on_the_other_when_it_is_answered(
         for _ in range(20):
             minted = issuer.mint(Wish("k"), by=BY)
             assert other.follower.replica.find(minted.key.id) is not None
+
+
+class FullJournal(MemoryJournal):
+    """A journal on a disk that has become full: nodes come and go in it, and no notes."""
+
+    is_full = False
+
+    def write(self, uses: Sequence[Use], refusals: Sequence[Refusal]) -> None:
+        if self.is_full:
+            raise Unavailable("The disk is full.")
+        super().write(uses, refusals)
+
+
+def test_a_node_that_cannot_write_its_notes_is_still_gone_when_it_is_closed() -> None:
+    """Else each change would wait for it until nobody believes that it lives."""
+    journal = FullJournal()
+    stores = Stores("memory:", MemoryKeys(), journal, MemoryCounters(), Peppers.parse(PEPPERS), FixedClock())
+    found(stores)
+    with Verifier(stores) as verifier:
+        verifier.start()
+        assert len(journal.nodes()) == 1
+        journal.is_full = True
+    assert journal.nodes() == []
 
 
 class AnnouncingKeys(MemoryKeys):

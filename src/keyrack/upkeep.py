@@ -74,7 +74,7 @@ class Upkeep:
             self._follower.load()
         except KeyrackError:
             # Nobody may wait for a node that decides nothing.
-            self._stores.journal.retire(self._node_id)
+            self._retire()
             raise
         self._renew()
         _running.add(self)
@@ -88,12 +88,11 @@ class Upkeep:
         _running.discard(self)
         # From here on no change waits for this node.
         self._follower.abandon("This Verifier was closed.")
-        try:
-            self._flush()
-            self._stores.journal.retire(self._node_id)
-            self._redigest()
-        except KeyrackError as error:
-            log.warning("not everything could be written at the end: %s", error.detail)
+        for write in (self._retire, self._flush, self._redigest):
+            try:
+                write()
+            except KeyrackError as error:
+                log.warning("not everything could be written at the end: %s", error.detail)
 
     def spread(self, number: int, wait: bool) -> None:
         """Bring a commit of this process to its replica, and wait for the other nodes.
@@ -168,6 +167,9 @@ class Upkeep:
             head, now = self._follower.replica.head, steady()
             self._stores.journal.renew(Node(self._node_id, head.number, head.hash, now))
             self._follower.announced_at = now
+
+    def _retire(self) -> None:
+        self._stores.journal.retire(self._node_id)
 
     def _flush(self) -> None:
         self._notebook.flush(self._stores.journal)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -14,7 +16,15 @@ from keyrack import open_stores
 from keyrack.core.model import Reason
 from keyrack.stores import journal as journal_module
 from keyrack.stores.follower import steady
-from keyrack.stores.journal import ADDRESSES_KEPT, ADDRESSES_KEPT_SECONDS, Journal, Node, Refusal, Use
+from keyrack.stores.journal import (
+    ADDRESSES_KEPT,
+    ADDRESSES_KEPT_SECONDS,
+    Journal,
+    MemoryJournal,
+    Node,
+    Refusal,
+    Use,
+)
 from keyrack.stores.sql import journal as sql_module
 from keyrack.testing import PEPPERS
 from keyrack.testing.samples import at_once
@@ -163,3 +173,31 @@ def test_many_write_at_once_and_nothing_is_lost(open_journal: OpenJournal) -> No
     at_once([partial(write, journal, index % 2 == 0) for index, journal in enumerate(journals)])
     assert {use.uses for use in journals[0].uses(keys).values()} == {40}
     assert len(journals[0].refusals(after=0, most=99, tenant=None)) == 40
+
+
+@pytest.fixture
+def switching() -> Iterator[None]:
+    """Threads take turns far more often than they do by themselves."""
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(interval)
+
+
+@pytest.mark.usefixtures("switching")
+def test_a_journal_in_memory_is_read_while_it_is_written() -> None:
+    journal = MemoryJournal()
+    used = [Use(f"k{number}", 1, 1, 1.0, 1.0) for number in range(3000)]
+    over = threading.Event()
+
+    def write() -> None:
+        for use in used:
+            journal.write([use], [])
+        over.set()
+
+    def read() -> None:
+        while not over.is_set():
+            journal.uses(())
+
+    at_once([write, read])
+    assert len(journal.uses([use.key_id for use in used])) == len(used)

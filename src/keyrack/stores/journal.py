@@ -116,35 +116,42 @@ class MemoryJournal:
     registers = True
 
     def __init__(self) -> None:
+        self._turn = threading.Lock()
         self._uses: dict[tuple[str, int], Use] = {}
         self._refusals: list[tuple[int, Refusal]] = []
         self._nodes: dict[str, Node] = {}
         self._serial = 0
 
     def write(self, uses: Sequence[Use], refusals: Sequence[Refusal]) -> None:
-        for use in uses:
-            known = self._uses.get((use.key_id, use.number))
-            self._uses[use.key_id, use.number] = merged(known, use) if known else use
-        for refusal in refusals:
-            self._serial += 1
-            self._refusals.append((self._serial, refusal))
-        del self._refusals[:-DENIALS_KEPT]
+        with self._turn:
+            for use in uses:
+                known = self._uses.get((use.key_id, use.number))
+                self._uses[use.key_id, use.number] = merged(known, use) if known else use
+            for refusal in refusals:
+                self._serial += 1
+                self._refusals.append((self._serial, refusal))
+            del self._refusals[:-DENIALS_KEPT]
 
     def uses(self, key_ids: Sequence[str]) -> Mapping[tuple[str, int], Use]:
-        return {slot: use for slot, use in self._uses.items() if slot[0] in key_ids}
+        with self._turn:
+            return {slot: use for slot, use in self._uses.items() if slot[0] in key_ids}
 
     def refusals(self, *, after: int, most: int, tenant: str | None) -> Sequence[tuple[int, Refusal]]:
-        found = (row for row in self._refusals if row[0] > after and tenant in (None, row[1].tenant))
-        return [row for row, _ in zip(found, range(most), strict=False)]
+        with self._turn:
+            found = (row for row in self._refusals if row[0] > after and tenant in (None, row[1].tenant))
+            return [row for row, _ in zip(found, range(most), strict=False)]
 
     def renew(self, node: Node) -> None:
-        self._nodes[node.id] = node
+        with self._turn:
+            self._nodes[node.id] = node
 
     def retire(self, node_id: str) -> None:
-        self._nodes.pop(node_id, None)
+        with self._turn:
+            self._nodes.pop(node_id, None)
 
     def nodes(self) -> Sequence[Node]:
-        return list(self._nodes.values())
+        with self._turn:
+            return list(self._nodes.values())
 
     def close(self) -> None:
         """Nothing is held."""
