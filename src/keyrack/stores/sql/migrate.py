@@ -22,6 +22,11 @@ def migrate(connection: Connection) -> None:
         _upgrade(connection, present)
 
 
+def is_migrated(connection: Connection) -> bool:
+    """Whether there is nothing to run."""
+    return _present(connection) == HEAD
+
+
 def _present(connection: Connection) -> str | None:
     if not inspect(connection).has_table(VERSION_TABLE):
         return None

@@ -11,7 +11,7 @@ from pathlib import Path
 from keyrack.core.errors import ConfigurationError, Unavailable
 from keyrack.stores.sql.database_file import DatabaseFile, make_file
 from keyrack.stores.sql.keys import SqlKeys
-from keyrack.stores.sql.migrate import migrate
+from keyrack.stores.sql.migrate import is_migrated, migrate
 
 BUSY_SECONDS = 5.0
 
@@ -72,8 +72,16 @@ def open_sqlite(path: Path, *, create: bool) -> SqliteKeys:
     keys = SqliteKeys(path)
     with ExitStack() as undone:
         undone.callback(keys.close)
-        with keys._writing() as connection:
-            migrate(connection)
+        _migrate(keys)
         keys.hold()
         undone.pop_all()
     return keys
+
+
+def _migrate(keys: SqliteKeys) -> None:
+    # A look first: of many processes that start at once, none waits for the others to have a look.
+    with keys._reading() as connection:
+        if is_migrated(connection):
+            return
+    with keys._writing() as connection:
+        migrate(connection)

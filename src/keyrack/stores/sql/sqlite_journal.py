@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
+from sqlalchemy import inspect
 from sqlalchemy.dialects import sqlite
 
 from keyrack.stores.sql.database_file import DatabaseFile, make_file
@@ -28,9 +29,14 @@ class SqliteJournal(SqlJournal):
             partial(self._file.writing, self._engine),
         )
         super().__init__(reading=reading, writing=writing, announcing=writing, insert=sqlite.insert)
-        # Alone: of two processes that start at once, one would find a table that was not there.
-        with self._writing() as connection:
-            metadata.create_all(connection)
+        if not self._has_tables():
+            # Alone: of two processes that start at once, one would find a table that was not there.
+            with self._writing() as connection:
+                metadata.create_all(connection)
 
     def close(self) -> None:
         self._engine.dispose()
+
+    def _has_tables(self) -> bool:
+        with self._reading() as connection:
+            return metadata.tables.keys() <= set(inspect(connection).get_table_names())
