@@ -122,17 +122,13 @@ class Charges:
         if lease is None:
             return await self._end(reservation_id, ending)
         lease.ending = ending
-        try:
-            return await self._end(reservation_id, ending)
-        except Unavailable:
-            return True
+        return await self._end_in_time(reservation_id, ending)
 
     async def renew(self) -> None:
         """Renew what is carried, once, and tell of ends that could not be told before."""
         now, ids = self._stores.clock(), list(self._leases)
         try:
             standing = await self._ask(lambda balances: balances.renew(ids, now))
-            await self._tell_ends()
         except Unavailable:
             # At the next attempt their leases may be over.
             self._lose(one for one in ids if self._lapses_at(one) <= now + self._every)
@@ -140,6 +136,7 @@ class Charges:
         for one in standing & self._leases.keys():
             self._leases[one].lapses_at = now + LEASE_SECONDS
         self._lose(one for one in ids if one not in standing)
+        await self._tell_ends()
 
     def _carry(self, lease: _Lease) -> None:
         self._leases[lease.held.id] = lease
@@ -152,9 +149,19 @@ class Charges:
             await self.renew()
 
     async def _tell_ends(self) -> None:
+        """Tell each of the ends that are known. One that cannot be told now is told in the next round."""
+        # Where each of many waits for a network, the next round of renewals must still come in time.
+        until = self._stores.clock() + self._every
         for one, lease in list(self._leases.items()):
-            if lease.ending is not None:
-                await self._end(one, lease.ending)
+            if lease.ending is not None and self._stores.clock() < until:
+                await self._end_in_time(one, lease.ending)
+
+    async def _end_in_time(self, reservation_id: str, ending: _Ending) -> bool:
+        """End it, now or in a later round; False when it has ended already."""
+        try:
+            return await self._end(reservation_id, ending)
+        except Unavailable:
+            return True
 
     async def _end(self, reservation_id: str, ending: _Ending) -> bool:
         outcome, input_units, output_units = ending

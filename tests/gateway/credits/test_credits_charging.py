@@ -27,6 +27,10 @@ class Flaky(MemoryBalances):
         super().__init__()
         self.blocks = blocks
         self.down = False
+        self.unended: set[str] = set()
+        """Reservations whose end cannot be told."""
+        self.wait: Callable[[], None] = lambda: None
+        """What an end waits for before it is told or fails."""
         self.renewals: list[Sequence[str]] = []
 
     def reserve(self, order: Order, now: float) -> Reserved:
@@ -38,9 +42,12 @@ class Flaky(MemoryBalances):
         self.renewals.append(ids)
         return super().renew(ids, now)
 
-    def end(self, *given: Any, **units: Any) -> bool:
+    def end(self, reservation_id: str, *given: Any, **units: Any) -> bool:
         self._require_up()
-        return super().end(*given, **units)
+        self.wait()
+        if reservation_id in self.unended:
+            raise Unavailable("unended")
+        return super().end(reservation_id, *given, **units)
 
     def _require_up(self) -> None:
         if self.down:
@@ -57,6 +64,7 @@ class Carrier:
         self.credits.given(tier="metered", available=10)
         self.charges = Charges(bed.stores, renew_seconds=renew_seconds)
         self.passes = bed.passes
+        self.now = bed.clock
         self.available = self.credits.available
 
     async def held(self, cost: int = 4, **terms: Any) -> Held:
@@ -69,7 +77,7 @@ class Carrier:
         return await self.charges.reserve(self.credits.upstream, owner, cost=cost, **terms)
 
     def lapse(self) -> int:
-        return self.balances.lapse(self.credits.bed.clock())
+        return self.balances.lapse(self.now())
 
 
 @pytest.fixture
@@ -216,6 +224,44 @@ def test_an_end_that_cannot_be_told_is_told_later(carrier: Carrier) -> None:
         kept = carrier.balances.reservation(held.id)
         assert kept is not None
         assert kept.outcome is SETTLED
+
+    run(work)
+
+
+@pytest.mark.spec("UG-34")
+def test_an_end_that_cannot_be_told_cuts_off_nobody_and_stops_no_other_end(carrier: Carrier) -> None:
+    async def work() -> None:
+        stuck, other, lasting = [await carrier.held(2) for _ in range(3)]
+        carrier.balances.down = True
+        await carrier.charges.end(stuck.id, SETTLED)
+        await carrier.charges.end(other.id, REFUNDED)
+        carrier.balances.down, carrier.balances.unended = False, {stuck.id}
+        for _ in range(5):
+            carrier.passes(RENEW_SECONDS)
+            await carrier.charges.renew()
+            assert carrier.lapse() == 0
+        assert not lasting.lost.is_set()
+        assert carrier.available() == 6, "the other one was given back"
+        carrier.balances.unended = set()
+        await carrier.charges.renew()
+        kept = carrier.balances.reservation(stuck.id)
+        assert kept is not None
+        assert kept.outcome is SETTLED
+
+    run(work)
+
+
+@pytest.mark.spec("UG-34")
+def test_ends_that_wait_long_leave_time_for_the_next_renewal(carrier: Carrier) -> None:
+    async def work() -> None:
+        ended = [await carrier.held(1) for _ in range(9)]
+        carrier.balances.unended = {one.id for one in ended}
+        for one in ended:
+            await carrier.charges.end(one.id, SETTLED)
+        carrier.balances.wait = lambda: carrier.passes(RENEW_SECONDS / 2)
+        before = carrier.now()
+        await carrier.charges.renew()
+        assert carrier.now() == before + RENEW_SECONDS
 
     run(work)
 
