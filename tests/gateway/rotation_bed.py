@@ -106,3 +106,9 @@ def rotating(
 def lines(records: list[logging.LogRecord], kind: str) -> list[logging.LogRecord]:
     """The log lines that told a signal of this kind."""
     return [one for one in records if one.name == "keyrack.signals" and one.message == kind]
+
+
+def happened_at(records: list[logging.LogRecord]) -> dict[str, str]:
+    """When each kind of signal happened, as the last log line of it says."""
+    told = [one for one in records if one.name == "keyrack.signals"]
+    return {one.message: one.__dict__["signal"]["at"] for one in told}

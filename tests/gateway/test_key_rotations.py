@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 from engine_bed import OPERATOR
-from gateway.rotation_bed import RotationBed, lines, rotating
+from gateway.rotation_bed import RotationBed, happened_at, lines, rotating
 
 HOUR, DAY = 3600.0, 24 * 3600.0
 USED, EXPIRED = "rotation.old_key_used", "rotation.grace_expired"
@@ -65,7 +65,10 @@ def test_an_old_secret_is_told_of_once_an_hour_and_its_end_once(
 
 
 @pytest.mark.spec("UG-30")
-def test_the_last_use_before_the_end_is_told_together_with_it(bed: RotationBed) -> None:
+def test_the_last_use_before_the_end_is_told_together_with_it(
+    bed: RotationBed, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
     minted, old = bed.bed.mint("a:b")
     bed.bed.issuer.rotate(minted.key.id, by=OPERATOR, grace=timedelta(hours=1))
     bed.work()
@@ -73,6 +76,8 @@ def test_the_last_use_before_the_end_is_told_together_with_it(bed: RotationBed) 
     assert bed.bed.verdict(old) == "ok"
     bed.passes(2)
     assert told(bed) == {USED: 1, EXPIRED: 1}
+    at = happened_at(caplog.records)
+    assert (at[USED], at[EXPIRED]) == ("2027-01-15T08:59:59Z", "2027-01-15T09:00:00Z")
 
 
 def test_grace_that_was_ended_by_somebody_has_not_expired(bed: RotationBed) -> None:

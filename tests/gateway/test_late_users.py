@@ -8,6 +8,7 @@ from ipaddress import ip_address
 
 import pytest
 from engine_bed import OPERATOR, Bed, opened
+from gateway.rotation_bed import happened_at
 
 from keyrack import Access
 from keyrack.gateway.monitoring.late_users import LateUsers
@@ -54,6 +55,18 @@ def test_an_old_secret_after_grace_is_told_with_key_and_address(
     bed.passes(hours=1)
     bed.verifier.verify(old, Access(address=HERE))
     assert told(bed, signals) == {REJECTED: 3, ALERT: 3}
+
+
+def test_what_is_told_late_says_when_the_old_secret_came(bed: Bed, caplog: pytest.LogCaptureFixture) -> None:
+    signals = Signals(bed.stores)
+    bed.verifier.notebook.watchers.append(LateUsers(signals))
+    minted, old = bed.mint("a:b")
+    bed.issuer.rotate(minted.key.id, by=OPERATOR, grace=timedelta(hours=1))
+    bed.passes(hours=1)
+    bed.verifier.verify(old, Access(address=HERE))
+    bed.passes(60)
+    told(bed, signals)
+    assert happened_at(caplog.records) == {REJECTED: "2027-01-15T09:00:00Z", ALERT: "2027-01-15T09:00:00Z"}
 
 
 @pytest.mark.spec("UG-28")

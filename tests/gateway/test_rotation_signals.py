@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from engine_bed import OPERATOR, opened
-from gateway.rotation_bed import FIELDS, GROUP, RotationBed, lines, rotating
+from gateway.rotation_bed import FIELDS, GROUP, RotationBed, happened_at, lines, rotating
 
 HOUR, DAY = 3600.0, 24 * 3600.0
 
@@ -139,6 +139,25 @@ def test_what_happened_while_nobody_looked_is_told_by_who_comes_next(bed: Rotati
     later = bed.other()
     later.work()
     assert later.told == {"rotation.started": 1, "rotation.promoted": 1}
+
+
+@pytest.mark.spec("UG-30")
+def test_what_is_told_late_says_when_it_happened(bed: RotationBed, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    bed.work()
+    bed.rotate()
+    bed.passes(DAY - 60)
+    bed.send(1)
+    bed.tally.flush()
+    bed.passes(DAY)
+    bed.other().work()
+    assert happened_at(caplog.records) == {
+        "rotation.started": "2027-01-15T08:00:00Z",
+        "rotation.old_key_used": "2027-01-16T07:59:00Z",
+        "alert.old_key_late_use": "2027-01-16T07:59:00Z",
+        "rotation.grace_expired": "2027-01-16T08:00:00Z",
+        "alert.rotation_not_cleaned": "2027-01-17T07:59:00Z",
+    }
 
 
 def test_what_happened_before_anybody_ever_looked_is_not_told() -> None:

@@ -126,6 +126,24 @@ def test_what_could_not_be_told_is_told_later_with_its_own_time(
     assert line.__dict__["signal"]["at"] == "2027-01-15T08:00:00Z"
 
 
+def test_what_happened_long_ago_says_so_and_is_remembered_from_when_it_is_told(
+    bed: Bed, caplog: pytest.LogCaptureFixture
+) -> None:
+    outbox = bed.stores.gateway.outbox
+    webhooks = Webhooks((Webhook("all", "https://a.example", b"s" * 24),))
+    signal = replace(FALLBACK, at=bed.clock(), once="x")
+    bed.passes(days=50)
+    for _ in range(2):
+        signals = Signals(bed.stores, Messages(webhooks))
+        signals.tell(signal)
+        signals.flush()
+        outbox.forget(bed.clock() - 1)
+    (line,) = lines(caplog.records, "rotation.fallback")
+    (owed,) = outbox.deliveries(None, most=9)
+    assert line.__dict__["signal"]["at"] == json.loads(owed.body)["timestamp"] == "2027-01-15T08:00:00Z"
+    assert owed.due_at == bed.clock()
+
+
 def test_only_so_many_signals_wait(memory: Bed, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(signals_module, "MAX_WAITING", 3)
     signals = Signals(memory.stores)

@@ -42,8 +42,9 @@ def judged(upstream: Upstream, use: UpstreamUse, now: float) -> Iterator[Signal]
 def grace_expired(upstream: Upstream, old: UpstreamVersion) -> Signal:
     """That the grace of an old version has reached its end, once for this end."""
     end = "" if old.not_after is None else write_time(old.not_after)
+    at = None if old.not_after is None else old.not_after.timestamp()
     data = {"version": old.number, "api_key_rotation_expires": end}
-    return Signal(SignalKind.GRACE_EXPIRED, upstream.tenant, upstream.name, data, f"{old.number}/{end}")
+    return Signal(SignalKind.GRACE_EXPIRED, upstream.tenant, upstream.name, data, f"{old.number}/{end}", at)
 
 
 def new_key_refused(upstream: Upstream, rollout: Rollout, why: str) -> Signal:
@@ -92,9 +93,9 @@ class _Rotation:
             yield self._signal(SignalKind.ALERT_UNREADABLE_END, data, f"{old.number}")
         if used is not None and used.last_at >= grace.began_at:
             hour = int((used.last_at - grace.began_at) // HOUR_SECONDS)
-            yield self._signal(SignalKind.OLD_KEY_USED, data, f"{old.number}/{hour}")
+            yield self._signal(SignalKind.OLD_KEY_USED, data, f"{old.number}/{hour}", at=used.last_at)
         if used is not None and used.last_at > grace.at(LATE):
-            yield self._signal(SignalKind.ALERT_OLD_KEY_LATE_USE, data, f"{old.number}")
+            yield self._signal(SignalKind.ALERT_OLD_KEY_LATE_USE, data, f"{old.number}", at=used.last_at)
         if self.now >= grace.ends_at:
             yield grace_expired(self.upstream, old)
 
@@ -138,5 +139,7 @@ class _Rotation:
     def _hour_of(self, at: float) -> int:
         return int((at - self.rollout.started_at.timestamp()) // HOUR_SECONDS)
 
-    def _signal(self, kind: SignalKind, data: Mapping[str, Any], once: str) -> Signal:
-        return Signal(kind, self.upstream.tenant, self.upstream.name, data, f"{self.rollout.id}/{once}")
+    def _signal(
+        self, kind: SignalKind, data: Mapping[str, Any], once: str, *, at: float | None = None
+    ) -> Signal:
+        return Signal(kind, self.upstream.tenant, self.upstream.name, data, f"{self.rollout.id}/{once}", at)

@@ -84,7 +84,8 @@ class Announcer:
         data = {"event": event.number, "actor": event.actor}
         name = subject if upstream is None else upstream.name
         # With its hash: a store that came back from a backup gives a number twice.
-        yield Signal(kind, event.tenant, name, data, f"{event.number}/{head.hash.hex()[:16]}")
+        once = f"{event.number}/{head.hash.hex()[:16]}"
+        yield Signal(kind, event.tenant, name, data, once, event.at.timestamp())
 
 
 def _expired(upstream: Upstream) -> Iterator[Signal]:

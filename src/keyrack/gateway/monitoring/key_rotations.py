@@ -55,10 +55,10 @@ def judged(key: Key, rotation: Notice, uses: list[Use], now: float) -> Iterator[
         if last_at >= rotation.at:
             hour = int((last_at - rotation.at) // HOUR_SECONDS)
             once = f"{old.number}/{rotation.at:.0f}/{hour}"
-            yield Signal(SignalKind.OLD_KEY_USED, key.tenant, key.id, data, once)
+            yield Signal(SignalKind.OLD_KEY_USED, key.tenant, key.id, data, once, last_at)
         if now >= ends_at and old.not_after is not None:
             once = f"{old.number}/{write_time(old.not_after)}"
-            yield Signal(SignalKind.GRACE_EXPIRED, key.tenant, key.id, data, once)
+            yield Signal(SignalKind.GRACE_EXPIRED, key.tenant, key.id, data, once, ends_at)
 
 
 def _lasts(key: Key, now: float) -> bool:

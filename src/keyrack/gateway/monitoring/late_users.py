@@ -29,4 +29,4 @@ class LateUsers:
         }
         once = f"{refusal.address}/{int(refusal.at // HOUR_SECONDS)}"
         for kind in (SignalKind.OLD_KEY_REJECTED, SignalKind.ALERT_OLD_KEY_REJECTED):
-            self._signals.tell(Signal(kind, refusal.tenant, refusal.key_id, data, once))
+            self._signals.tell(Signal(kind, refusal.tenant, refusal.key_id, data, once, refusal.at))

@@ -70,7 +70,9 @@ class Signal:
     """The group, or the id of the key, that it is about."""
     data: Mapping[str, Any] = field(default_factory=dict)
     once: str | None = None
-    """What it is told once for, within kind, tenant and subject; None is the hour in which it happens."""
+    """What it is told once for, within kind, tenant and subject; None is the hour in which it is told."""
+    at: float | None = None
+    """When it happened, in Unix seconds; None is when it is told."""
 
     @property
     def level(self) -> int:
@@ -146,5 +148,6 @@ class Signals:
 
 def content(signal: Signal, notice: Notice) -> dict[str, Any]:
     """A signal as it is written into a log line and into a message."""
-    at = datetime.fromtimestamp(notice.at, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    happened_at = notice.at if signal.at is None else signal.at
+    at = datetime.fromtimestamp(happened_at, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
     return {"at": at, "tenant": signal.tenant, "subject": signal.subject, **signal.data}
