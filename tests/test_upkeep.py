@@ -30,14 +30,15 @@ BY = Authority.operator("tests")
 class Work:
     """Something that fails while it is told to."""
 
-    def __init__(self) -> None:
+    def __init__(self, error: Exception | None = None) -> None:
         self.fails = False
         self.times = 0
+        self._error = error or Unavailable("The store failed.")
 
     def __call__(self) -> None:
         self.times += 1
         if self.fails:
-            raise Unavailable("The store failed.")
+            raise self._error
 
 
 @pytest.fixture
@@ -68,6 +69,22 @@ def test_a_chore_that_failed_counts_as_failed_until_it_succeeds(now: list[float]
     now[0] += 0.1
     assert not chore.attempt(), "not due again, and still not done"
     assert work.times == 1
+    work.fails = False
+    now[0] += chores_module.RETRY_SECONDS
+    assert chore.attempt()
+
+
+def test_a_chore_that_ends_in_a_fault_is_put_off_like_one_that_failed(now: list[float]) -> None:
+    work = Work(ZeroDivisionError("a fault"))
+    chore = Chore("work fails", work, 10)
+    assert chore.attempt()
+    work.fails = True
+    for now[0] in (110.0, 110.0 + chores_module.RETRY_SECONDS):
+        with pytest.raises(ZeroDivisionError):
+            chore.attempt()
+        now[0] += 0.1
+        assert not chore.attempt(), "not due again, and not done"
+    assert work.times == 3
     work.fails = False
     now[0] += chores_module.RETRY_SECONDS
     assert chore.attempt()

@@ -10,6 +10,8 @@ from keyrack.stores.follower import steady
 
 RETRY_SECONDS = 0.5
 """How soon what failed is tried again, if it is not due before that."""
+FAULT = "A fault of ours ended it; the log has it."
+"""The trouble of a chore that raised anything but a KeyrackError."""
 
 log = logging.getLogger("keyrack.upkeep")
 
@@ -44,17 +46,25 @@ class Chore:
         """Why the last attempt failed, in one sentence; None when it did not."""
 
     def attempt(self) -> bool:
-        """Do it if it is due; False while its last attempt failed."""
+        """Do it if it is due; False while its last attempt failed. Raises what is a fault of ours."""
         if steady() >= self._due_at:
-            self.trouble = self._try()
-            self._telling.tell(self.trouble)
-            again = self._every if self.trouble is None else min(self._every, RETRY_SECONDS)
-            self._due_at = steady() + again
+            self._do()
         return self.trouble is None
 
     def hurry(self) -> None:
         """Make it due now."""
         self._due_at = 0.0
+
+    def _do(self) -> None:
+        trouble: str | None = FAULT
+        try:
+            trouble = self._try()
+        finally:
+            # After a fault, too, which goes on from here: at once it would only fail again.
+            self.trouble = trouble
+            again = self._every if trouble is None else min(self._every, RETRY_SECONDS)
+            self._due_at = steady() + again
+        self._telling.tell(trouble)
 
     def _try(self) -> str | None:
         try:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
 from keyrack.chores import Chore
@@ -29,8 +29,6 @@ STEP_SECONDS = 1.0
 JUDGE_SECONDS = 5.0
 KEYS_SECONDS = 30.0
 FORGET_SECONDS = 3600.0
-FAULT_SECONDS = 1.0
-"""How long to pause after a fault of ours, which would only fail again."""
 SETTLED = timedelta(seconds=10)
 """How long after its end a rotation is cleaned up, so that what was sent last is counted and told before."""
 KEPT_SECONDS = 40 * 24 * 3600
@@ -75,16 +73,13 @@ class Chores:
         self._ending.set()
         if self._thread.is_alive():
             self._thread.join()
-        try:
-            self._monitoring.tally.flush()
-            self._monitoring.signals.flush()
-        except KeyrackError as error:
-            log.warning("not everything could be written at the end: %s", error.detail)
+        for flush in (self._monitoring.tally.flush, self._monitoring.signals.flush):
+            _write_at_the_end(flush)
 
     def do(self) -> None:
-        """Do every job that is due, once."""
+        """Do every job that is due, once. A fault of one is logged."""
         for job in self.jobs:
-            job.attempt()
+            _attempt(job)
 
     def count(self) -> None:
         """Write what was sent, and read what all have sent."""
@@ -133,8 +128,18 @@ class Chores:
 
     def _run(self) -> None:
         while not self._ending.wait(LOOK_SECONDS):
-            try:
-                self.do()
-            except Exception:  # the edge of a thread: a fault in one job must not end the others
-                log.exception("a job of the gateway failed")
-                self._ending.wait(FAULT_SECONDS)
+            self.do()
+
+
+def _attempt(job: Chore) -> None:
+    try:
+        job.attempt()
+    except Exception:  # the edge of a thread: a fault in one job must not end the others
+        log.exception("a job of the gateway failed")
+
+
+def _write_at_the_end(flush: Callable[[], None]) -> None:
+    try:
+        flush()
+    except KeyrackError as error:
+        log.warning("not everything could be written at the end: %s", error.detail)
