@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import nullcontext
 from itertools import pairwise
 from pathlib import Path
 
@@ -201,6 +202,36 @@ def test_a_write_whose_result_nobody_knows_is_made_again_to_the_same_object(
     process.write()
     assert world.uses() == 3
     assert len(world.paths()) == 2
+
+
+@pytest.mark.parametrize("silent", [False, True], ids=["answered", "unanswered"])
+def test_who_reads_while_an_object_is_written_for_the_last_time_changes_nothing(
+    world: World, now: list[float], silent: bool
+) -> None:
+    process = world.process()
+    process.add([Use("k", 1, 5, NOW, NOW)])
+    process.write()
+    process.add([Use("k", 1, 2, NOW, NOW)])
+    replace, read = world.storage.replace, []
+
+    def slow(path: str, data: bytes) -> None:
+        now[0] += WRITTEN_FOR_SECONDS
+        read.append(process.read(["k"])["k", 1].uses)
+        replace(path, data)
+        read.append(process.read(["k"])["k", 1].uses)
+        if silent:
+            raise Unavailable("The storage did not answer.")
+
+    world.storage.replace = slow
+    with pytest.raises(Unavailable) if silent else nullcontext():
+        process.write()
+    world.storage.replace = replace
+    for total in (8, 9):
+        process.add([Use("k", 1, 1, NOW, NOW)])
+        process.write()
+        assert process.read(["k"])["k", 1].uses == world.uses() == total
+        now[0] += WRITTEN_FOR_SECONDS
+    assert read == [7, 7]
 
 
 def test_what_cannot_be_read_is_not_put_together(world: World) -> None:

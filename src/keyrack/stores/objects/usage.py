@@ -33,6 +33,8 @@ class Usage:
         self._clock = clock
         self._reading = notes.Reading(storage)
         self._turn = threading.Lock()
+        self._writing = threading.Lock()
+        """Held while an object is written, without `_turn`: meanwhile no other one is begun."""
         self._own: Uses = {}
         """What this process noted: what its object holds, and what is new."""
         self._written: Uses = {}
@@ -49,27 +51,15 @@ class Usage:
 
     def write(self) -> str | None:
         """Write what is new; the path of the object. Raises Unavailable; then it is written the next time."""
-        with self._turn:
-            self._begin_another_in_time()
-            if not self._is_changed:
-                return None
-            uses = {slot: self._recent(use) for slot, use in self._own.items()}
-            self._begun_at = steady() if self._begun_at is None else self._begun_at
-            self._is_changed = False
-        try:
-            self._storage.replace(self._path, notes.written(uses.values()))
-        except KeyrackError:
-            self._is_changed = self._is_unsure = True
-            raise
-        with self._turn:
-            self._written, self._is_unsure = uses, False
-        return self._path
+        with self._writing:
+            return self._write()
 
     def read(self, key_ids: Sequence[str]) -> Mapping[tuple[str, int], Use]:
         """What all processes noted of these keys."""
         wanted = frozenset(key_ids)
         with self._turn:
-            self._begin_another_in_time()
+            if not self._writing.locked():
+                self._begin_another_in_time()
             path = self._path
             found = {slot: use for slot, use in self._own.items() if slot[0] in wanted}
         for rows in self._reading.uses(without=path):
@@ -77,6 +67,24 @@ class Usage:
                 if use.key_id in wanted:
                     _add(found, use)
         return found
+
+    def _write(self) -> str | None:
+        with self._turn:
+            self._begin_another_in_time()
+            if not self._is_changed:
+                return None
+            path = self._path
+            uses = {slot: self._recent(use) for slot, use in self._own.items()}
+            self._begun_at = steady() if self._begun_at is None else self._begun_at
+            self._is_changed = False
+        try:
+            self._storage.replace(path, notes.written(uses.values()))
+        except KeyrackError:
+            self._is_changed = self._is_unsure = True
+            raise
+        with self._turn:
+            self._written, self._is_unsure = uses, False
+        return path
 
     def _begin_another_in_time(self) -> None:
         """Leave the object that was written for long as it is, and keep what is not in it."""
