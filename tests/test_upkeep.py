@@ -14,7 +14,7 @@ from keyrack import Authority, Issuer, Unavailable, Verifier, Wish, open_stores
 from keyrack import chores as chores_module
 from keyrack import upkeep as upkeep_module
 from keyrack.admin.founding import found
-from keyrack.chores import Chore, Telling
+from keyrack.chores import Chore, Telling, attempt_each
 from keyrack.core.peppers import Peppers
 from keyrack.stores.counters import MemoryCounters
 from keyrack.stores.follower import steady
@@ -97,6 +97,20 @@ def test_a_chore_can_be_made_due_at_once(now: list[float]) -> None:
     chore.hurry()
     chore.attempt()
     assert work.times == 2
+
+
+def test_a_fault_in_one_chore_ends_no_other_and_is_put_off(
+    now: list[float], caplog: pytest.LogCaptureFixture
+) -> None:
+    def fault() -> None:
+        raise ZeroDivisionError
+
+    work = Work()
+    chores = (Chore("one faults", fault, 10), Chore("another works", work, 0))
+    for _ in range(3):
+        attempt_each(chores)
+    assert work.times == 3
+    assert said(caplog) == [("ERROR", "upkeep failed")]
 
 
 def test_a_trouble_is_told_when_it_begins_changes_and_ends_and_not_between(

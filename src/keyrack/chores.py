@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from keyrack.core.errors import KeyrackError
 from keyrack.stores.follower import steady
@@ -72,3 +72,21 @@ class Chore:
         except KeyrackError as error:
             return error.detail
         return None
+
+
+def attempt_each(chores: Iterable[Chore]) -> None:
+    """Do those that are due. A fault of ours in one is logged, and ends none of the others."""
+    for chore in chores:
+        try:
+            chore.attempt()
+        except Exception:  # the edge of a thread
+            log.exception("upkeep failed")
+
+
+def finish(*works: Callable[[], None]) -> None:
+    """Do all of these for the last time; what cannot be done is logged."""
+    for work in works:
+        try:
+            work()
+        except KeyrackError as error:
+            log.warning("not everything could be written at the end: %s", error.detail)

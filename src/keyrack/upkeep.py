@@ -8,7 +8,7 @@ import secrets
 import threading
 import weakref
 
-from keyrack.chores import Chore, Telling
+from keyrack.chores import Chore, Telling, attempt_each, finish
 from keyrack.core.errors import KeyrackError, Unavailable
 from keyrack.idempotency import REMEMBERED_SECONDS
 from keyrack.redigesting import Redigests
@@ -88,11 +88,7 @@ class Upkeep:
         _running.discard(self)
         # From here on no change waits for this node.
         self._follower.abandon("This Verifier was closed.")
-        for write in (self._retire, self._flush, self._redigest):
-            try:
-                write()
-            except KeyrackError as error:
-                log.warning("not everything could be written at the end: %s", error.detail)
+        finish(self._retire, self._flush, self._redigest)
 
     def spread(self, number: int, wait: bool) -> None:
         """Bring a commit of this process to its replica, and wait for the other nodes.
@@ -150,8 +146,7 @@ class Upkeep:
             self._follow()
         else:
             self._follower.leave_unconfirmed(self._renewal.trouble)
-        for chore in self._others:
-            chore.attempt()
+        attempt_each(self._others)
 
     def _follow(self) -> None:
         before = self._follower.replica.head

@@ -5,13 +5,11 @@ Each job may be done by any number of processes at once: whatever it changes is 
 
 from __future__ import annotations
 
-import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
-from keyrack.chores import Chore
-from keyrack.core.errors import KeyrackError
+from keyrack.chores import Chore, attempt_each, finish
 from keyrack.core.upstream import Upstream
 from keyrack.gateway.admin.leftovers import Leftovers
 from keyrack.gateway.admin.tidying import tidy
@@ -33,8 +31,6 @@ SETTLED = timedelta(seconds=10)
 """How long after its end a rotation is cleaned up, so that what was sent last is counted and told before."""
 KEPT_SECONDS = 40 * 24 * 3600
 """How long hours, notices and deliveries are kept."""
-
-log = logging.getLogger("keyrack.gateway.monitoring.chores")
 
 
 class Chores:
@@ -73,13 +69,11 @@ class Chores:
         self._ending.set()
         if self._thread.is_alive():
             self._thread.join()
-        for flush in (self._monitoring.tally.flush, self._monitoring.signals.flush):
-            _write_at_the_end(flush)
+        finish(self._monitoring.tally.flush, self._monitoring.signals.flush)
 
     def do(self) -> None:
         """Do every job that is due, once. A fault of one is logged."""
-        for job in self.jobs:
-            _attempt(job)
+        attempt_each(self.jobs)
 
     def count(self) -> None:
         """Write what was sent, and read what all have sent."""
@@ -129,17 +123,3 @@ class Chores:
     def _run(self) -> None:
         while not self._ending.wait(LOOK_SECONDS):
             self.do()
-
-
-def _attempt(job: Chore) -> None:
-    try:
-        job.attempt()
-    except Exception:  # the edge of a thread: a fault in one job must not end the others
-        log.exception("a job of the gateway failed")
-
-
-def _write_at_the_end(flush: Callable[[], None]) -> None:
-    try:
-        flush()
-    except KeyrackError as error:
-        log.warning("not everything could be written at the end: %s", error.detail)
