@@ -172,9 +172,9 @@ class TestStoreLocked:
     def test_the_node_is_ready(self, node: Node) -> None:
         assert readiness(node.verifier)["ready"] is True
 
-    def test_no_node_starts(self, node: Node) -> None:
-        with pytest.raises(Unavailable):
-            Verifier.open(node.store.url, peppers=PEPPERS)
+    def test_a_node_starts_and_decides(self, node: Node) -> None:
+        with Verifier.open(node.store.url, peppers=PEPPERS, counters="memory:") as another:
+            assert node._replace(verifier=another).verdict(node.known) == "ok"
 
 
 def locked(connection: sqlite3.Connection) -> bool:
