@@ -95,10 +95,10 @@ Connect = Callable[..., Line]
 
 @contextmanager
 def connections(portal: BlockingPortal) -> Iterator[Connect]:
-    """Opens connections to applications, and ends them with the block."""
+    """Opens connections to applications, and ends them with the block. Parts are what it reads at once."""
     opened: list[tuple[socket.socket, ExpressProtocol]] = []
 
-    def connecting(app: Any, *, keep_alive: float = PATIENCE_SECONDS) -> Line:
+    def connecting(app: Any, *parts: bytes, keep_alive: float = PATIENCE_SECONDS) -> Line:
         config = configuration(app, Settings())
         config.load()
         config.timeout_keep_alive = keep_alive  # type: ignore[assignment]  # call_later takes fractions
@@ -110,6 +110,9 @@ def connections(portal: BlockingPortal) -> Iterator[Connect]:
             _, protocol = await loop.connect_accepted_socket(
                 lambda: ExpressProtocol(config, ServerState(), {}), theirs
             )
+            # In the same turn of the loop, before anybody's patience can be at an end.
+            for part in parts:
+                protocol.data_received(part)
             return protocol
 
         protocol = portal.call(serve)

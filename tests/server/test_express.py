@@ -195,8 +195,7 @@ def test_a_body_that_has_to_be_asked_for_is_asked_for(house: House, connect: Con
 
 
 def test_whoever_asks_nothing_more_is_hung_up_on(house: House, connect: Connect) -> None:
-    line = connect(house.app, keep_alive=0.01)
-    line.read(head("GET", FORWARD_AUTH, []))
+    line = connect(house.app, head("GET", FORWARD_AUTH, []), keep_alive=0.01)
     assert not line.went_uvicorns_way
     assert line.rest().startswith(b"HTTP/1.1 401 ")
 

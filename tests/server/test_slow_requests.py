@@ -45,8 +45,7 @@ def test_whoever_says_nothing_is_hung_up_on(house: House, connect: Connect) -> N
 
 @pytest.mark.parametrize("part", [b"P", b"GET /livez HTTP/1.1\r\n", b"GET /livez HTTP/1.1\r\nHost: x\r\nX-A"])
 def test_headers_that_do_not_end_are_not_waited_for(house: House, connect: Connect, part: bytes) -> None:
-    line = connect(house.app)
-    line.read(part)
+    line = connect(house.app, part)
     assert only(line.rest()).problem == TIMEOUT
 
 
@@ -54,20 +53,17 @@ def test_headers_that_come_drop_by_drop_have_the_same_time(
     house: House, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bounds, "SILENT_SECONDS", 3600.0)
-    line = connect(house.app)
-    line.read(b"GET /livez HTTP/1.1\r\n", b"X-A: 1\r\n", b"X-B: 2\r\n")
+    line = connect(house.app, b"GET /livez HTTP/1.1\r\n", b"X-A: 1\r\n", b"X-B: 2\r\n")
     assert only(line.rest()).problem == TIMEOUT
 
 
 def test_a_body_that_does_not_come_is_not_waited_for(house: House, connect: Connect) -> None:
-    line = connect(house.app)
-    line.read(begun(house, 10), b"{")
+    line = connect(house.app, begun(house, 10), b"{")
     assert only(line.rest()).problem == TIMEOUT
 
 
 def test_a_request_behind_another_one_is_not_waited_for_either(house: House, connect: Connect) -> None:
-    line = connect(house.app)
-    line.read(head("GET", "/livez", []) + b"GET /livez")
+    line = connect(house.app, head("GET", "/livez", []) + b"GET /livez")
     assert line.reply().status == 200
     assert only(line.rest()).problem == TIMEOUT
 
@@ -76,8 +72,7 @@ def test_a_body_that_goes_on_is_waited_for(
     house: House, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bounds, "SILENT_SECONDS", 3600.0)
-    line = connect(house.app)
-    line.read(begun(house, 2))
+    line = connect(house.app, begun(house, 2))
     # Its first patience is at an end, and it has got more.
     eventually(lambda: line.patience_ends() > line.now() + 60)
     line.read(b"{}")
@@ -85,29 +80,25 @@ def test_a_body_that_goes_on_is_waited_for(
 
 
 def test_an_answer_under_way_is_not_cut_off_for_the_next_request(connect: Connect) -> None:
-    line = connect(_slow)
-    line.read(head("GET", "/", []) + b"GET /")
+    line = connect(_slow, head("GET", "/", []) + b"GET /")
     assert line.reply().body == b"at last"
     assert only(line.rest()).problem == TIMEOUT
 
 
 def test_an_answer_that_has_begun_is_only_cut_off(connect: Connect) -> None:
-    line = connect(_talking)
-    line.read(head("POST", "/", [("Content-Length", "2")]))
+    line = connect(_talking, head("POST", "/", [("Content-Length", "2")]))
     received = line.rest()
     assert received.startswith(b"HTTP/1.1 200 ")
     assert received.count(b"HTTP/1.1") == 1
 
 
 def test_what_is_whole_has_all_the_time(connect: Connect) -> None:
-    line = connect(_slow)
-    line.read(head("GET", "/", []))
+    line = connect(_slow, head("GET", "/", []))
     assert line.reply().body == b"at last"
 
 
 def test_an_empty_line_between_requests_keeps_no_connection_open(house: House, connect: Connect) -> None:
-    line = connect(house.app, keep_alive=0.01)
-    line.read(head("GET", "/v1/forward-auth?scope=logs:read", []))
+    line = connect(house.app, head("GET", "/v1/forward-auth?scope=logs:read", []), keep_alive=0.01)
     assert line.reply().status == 401
     line.read(b"\r\n")
     assert line.rest() == b""
@@ -128,37 +119,36 @@ def test_half_a_request_behind_an_answer_has_its_time(
     connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bounds, "HEAD_SECONDS", 0.2)
-    line = connect(_saying, keep_alive=0.01)
-    line.read(head("GET", "/", []) + b"GET / HT")
+    line = connect(_saying, head("GET", "/", []) + b"GET / HT", keep_alive=0.01)
     assert line.reply().status == 200
     assert only(line.rest()).problem == TIMEOUT
 
 
 def test_what_was_answered_is_not_answered_again(house: House, connect: Connect) -> None:
-    line = connect(house.app)
-    line.read(head("POST", "/v1/verify", [JSON, ("Content-Length", "10")]) + b"abc")
+    line = connect(house.app, head("POST", "/v1/verify", [JSON, ("Content-Length", "10")]) + b"abc")
     answer = line.rest()
     assert answer.startswith(b"HTTP/1.1 401 ")
     assert answer.count(b"HTTP/1.1") == 1
 
 
 def test_a_body_behind_another_request_is_refused_in_its_turn(connect: Connect) -> None:
-    line = connect(_slow)
-    line.read(head("GET", "/a", []) + head("POST", "/b", [("Content-Length", "10")]) + b"abc")
+    line = connect(_slow, head("GET", "/a", []) + head("POST", "/b", [("Content-Length", "10")]) + b"abc")
     assert line.reply().body == b"at last"
     assert only(line.rest()).problem == TIMEOUT
 
 
 def test_no_refusal_stands_in_another_answer(connect: Connect) -> None:
-    line = connect(_talking_on)
-    line.read(head("GET", "/a", []) + head("POST", "/b", [("Content-Length", "10")]) + b"abc", b"\r\n\r\n")
+    line = connect(
+        _talking_on,
+        head("GET", "/a", []) + head("POST", "/b", [("Content-Length", "10")]) + b"abc",
+        b"\r\n\r\n",
+    )
     line.client.shutdown(socket.SHUT_WR)
     assert b" 408 " not in line.rest()
 
 
 def test_whoever_reads_nothing_is_hung_up_on(connect: Connect) -> None:
-    line = connect(_flooding)
-    line.read(head("GET", "/", []))
+    line = connect(_flooding, head("GET", "/", []))
     eventually(lambda: line.is_gone)
 
 

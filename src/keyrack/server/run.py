@@ -23,6 +23,9 @@ from keyrack.server.opening import check_store
 from keyrack.settings import Listener, Settings, variable
 
 GRACEFUL_SECONDS = 5
+KEEP_ALIVE_SECONDS = 120
+"""How long a connection stays on which nothing is asked: longer than proxies and clients keep theirs (nginx
+60 s, Go 90 s), so that none of them asks on one that is just being closed."""
 PROTOCOL = "keyrack.server.express:ExpressProtocol"
 WORKER = "keyrack.server.worker:create"
 
@@ -113,6 +116,7 @@ def configuration(app: object, settings: Settings, *, factory: bool = False) -> 
         date_header=False,
         proxy_headers=False,
         backlog=BACKLOG,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=GRACEFUL_SECONDS,
         h11_max_incomplete_event_size=64 * 1024,
     )
