@@ -65,6 +65,12 @@ def by_name(connection: Connection, name: str) -> Account | None:
     return None if row is None else Account(*row)
 
 
+def has_password(connection: Connection, user_id: int, password_hash: str) -> bool:
+    """Whether this is the hash of their password, which nobody changes until this transaction ends."""
+    found = select(user.c.id).where(user.c.id == user_id, user.c.password_hash == password_hash)
+    return connection.execute(found.with_for_update()).one_or_none() is not None
+
+
 def add(
     connection: Connection, *, name: str, email: str, password_hash: str, role: Role, login: str | None
 ) -> int:

@@ -84,7 +84,7 @@ class Tokens:
         Raises InvalidCredentials, Forbidden for scopes that the role cannot ask for, Invalid for a name
         that a live token of theirs has.
         """
-        account = self._authenticated(request)
+        account, password_hash = self._authenticated(request)
         refused = [scope for scope in request.scopes if scope not in grants.requestable(account.role)]
         if refused:
             raise Forbidden(
@@ -94,7 +94,7 @@ class Tokens:
                 user_role=account.role.value,
             )
         token_id = self._reserved(account, request.token_name)
-        minted = self._minted(account, request, token_id)
+        minted = self._minted(account, request, token_id, password_hash=password_hash)
         if minted.secret is None:
             raise RuntimeError("A new token has a secret.")
         return Issued(minted.secret, request.token_name, minted.key.scopes, _end_of(minted.key))
@@ -158,14 +158,15 @@ class Tokens:
         with self._database.write() as connection:
             return accounts.remove_incomplete(connection, reserved_before=self._clock() - STALE)
 
-    def _authenticated(self, request: Request) -> Account:
+    def _authenticated(self, request: Request) -> tuple[Account, str]:
+        """Who logs in, and the hash that their password agrees with."""
         with self._database.read() as connection:
             found = accounts.by_email(connection, request.email)
         account, password_hash = found or (None, None)
         is_right = self._passwords.agrees(request.password, password_hash)
-        if account is None or not is_right or not account.active:
+        if account is None or password_hash is None or not is_right or not account.active:
             raise InvalidCredentials()
-        return account
+        return account, password_hash
 
     def _reserved(self, account: Account, name: str) -> int:
         """The id of a link that holds this name for a key to come."""
@@ -188,7 +189,7 @@ class Tokens:
             with self._database.write() as connection:
                 accounts.free_name(connection, link.id)
 
-    def _minted(self, account: Account, request: Request, token_id: int) -> Minted:
+    def _minted(self, account: Account, request: Request, token_id: int, *, password_hash: str) -> Minted:
         wish = Wish(
             request.token_name,
             scopes=request.scopes,
@@ -203,7 +204,9 @@ class Tokens:
                 accounts.remove_link(connection, token_id)
             raise
         with self._database.write() as connection:
-            is_linked = accounts.complete(connection, token_id, minted.key.id)
+            # Verifying takes long; who has set another password since ended the tokens that were linked then.
+            is_same = accounts.has_password(connection, account.id, password_hash)
+            is_linked = is_same and accounts.complete(connection, token_id, minted.key.id)
         if not is_linked:
             self._issuer.revoke(minted.key.id, by=SERVICE, reason="its link was given up")
             raise Invalid("This took too long; ask again.")

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
 import pytest
-from ci_bed import PASSWORD, Ci, Clock, problem
+from ci_bed import OPERATOR, PASSWORD, Ci, Clock, problem
+from patience import PATIENCE_SECONDS, eventually
+from sqlalchemy import text
 
 from examples.ci_results.enumerations import Role
+from examples.ci_results.models import accounts
+from examples.ci_results.services.passwords import Passwords
+from keyrack import Listing, Wish
+
+OTHER_PASSWORD = "another horse battery"
 
 
 @pytest.mark.spec("CI-32")
@@ -95,8 +105,6 @@ def test_a_name_is_unique_among_live_tokens(ci: Ci, clock: Clock) -> None:
 
 
 def test_a_link_that_got_no_key_is_given_up_after_a_minute(ci: Ci, clock: Clock) -> None:
-    from examples.ci_results.models import accounts
-
     ann = ci.person("ann")
     with ci.service.database.write() as connection:
         accounts.reserve_name(connection, ann, "laptop", now=clock())
@@ -149,10 +157,53 @@ def test_lowering_a_role_counts_from_the_next_request_on(ci: Ci) -> None:
 def test_password_reset_revokes_tokens(ci: Ci) -> None:
     ci.person("ann")
     token = ci.token("ann")
-    assert ci.service.accounts.set_password("ann", "another horse battery") == 1
+    assert ci.service.accounts.set_password("ann", OTHER_PASSWORD) == 1
     assert problem(ci.delete("/auth/tokens/current", token)) == (401, "unauthorized")
     assert ci.login("ann", password=PASSWORD).status_code == 401
-    assert ci.login("ann", password="another horse battery").status_code == 201
+    assert ci.login("ann", password=OTHER_PASSWORD).status_code == 201
+
+
+@pytest.mark.spec("CI-31")
+def test_a_login_that_verified_the_old_password_gets_no_token_after_a_new_one(
+    ci: Ci, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ci.person("ann")
+    agrees = Passwords.agrees
+
+    def agrees_late(passwords: Passwords, password: str, password_hash: str | None) -> bool:
+        is_right = agrees(passwords, password, password_hash)
+        ci.service.accounts.set_password("ann", OTHER_PASSWORD)
+        return is_right
+
+    monkeypatch.setattr(Passwords, "agrees", agrees_late)
+    assert problem(ci.login("ann")) == (400, "validation_error")
+    (key,), _ = ci.issuer.find(Listing(), by=OPERATOR)
+    assert key.revoked_at is not None
+
+
+@pytest.mark.spec("CI-31")
+def test_a_new_password_waits_for_a_login_that_is_being_completed_and_ends_it(shared_ci: Ci) -> None:
+    ann, database = shared_ci.person("ann"), shared_ci.service.database
+    key = shared_ci.issuer.mint(Wish("laptop", expires_at=shared_ci.clock() + timedelta(1)), by=OPERATOR).key
+    with database.write() as connection:
+        token_id = accounts.reserve_name(connection, ann, "laptop", now=shared_ci.clock())
+    with ThreadPoolExecutor(1) as threads:
+        with database.write() as connection:
+            _, password_hash = accounts.by_email(connection, "ann@example.org") or (None, "")
+            assert accounts.has_password(connection, ann, password_hash)
+            ended = threads.submit(shared_ci.service.accounts.set_password, "ann", OTHER_PASSWORD)
+            eventually(lambda: ended.done() or somebody_waits(shared_ci))
+            assert accounts.complete(connection, token_id, key.id)
+        assert ended.result(PATIENCE_SECONDS) == 1
+
+
+def somebody_waits(ci: Ci) -> bool:
+    """Whether a transaction waits for another. On SQLite a second one that writes always does."""
+    if ci.service.database.engine.dialect.name == "sqlite":
+        return True
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+    with ci.service.database.read() as connection:
+        return bool(connection.scalar(text(f"{waiting} AND wait_event_type = 'Lock'")))
 
 
 def test_deactivation_revokes_tokens(ci: Ci) -> None:
