@@ -19,12 +19,16 @@ from examples.ci_results.models.database import Database, Taken
 from examples.ci_results.problems import Forbidden, Invalid, InvalidCredentials, NotFound
 from examples.ci_results.services import grants
 from examples.ci_results.services.passwords import Passwords
-from keyrack import Authority, Key, Minted, Verifier, Wish
+from keyrack import Authority, Key, KeyrackError, Minted, Verifier, Wish
 
 PREFIX = "spci"
 SERVICE = Authority.service("ci-results", grants.SCOPES)
 STALE = timedelta(minutes=1)
 """After which a link without a key is given up."""
+GRANT_TRIES = 5
+"""How often a grant is tried on a key that is changed by others each time."""
+CHANGED = "precondition_failed"
+"""Keyrack's word for a key that was changed since it was read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +145,10 @@ class Tokens:
         return sum(self._end(link, reason) for link in links)
 
     def grant(self, token_id: int, scope: str, *, by: Account) -> Key:
-        """Add a scope that an admin may grant to a token of somebody whose role may hold it (CI-24)."""
+        """Add a scope that an admin may grant to a token of somebody whose role may hold it (CI-24).
+
+        Raises NotFound, Forbidden, and KeyrackError for a key that others change all the time.
+        """
         with self._database.read() as connection:
             link = accounts.link(connection, token_id)
             owner = None if link is None else accounts.by_id(connection, link.user_id)
@@ -150,13 +157,23 @@ class Tokens:
         allowed = grants.column(owner.role) & grants.column(by.role)
         if by.role is not Role.ADMIN or scope not in allowed:
             raise Forbidden("This scope cannot be granted here.", "scope_not_grantable", scopes=[scope])
-        key = self._key(link)
-        return self._issuer.update(key.id, {"scopes": [*key.scopes, scope]}, by=SERVICE)
+        return self._widened(link, scope, tries=GRANT_TRIES)
 
     def remove_stale(self) -> int:
         """Remove links that were left without a key; returns how many."""
         with self._database.write() as connection:
             return accounts.remove_incomplete(connection, reserved_before=self._clock() - STALE)
+
+    def _widened(self, link: Link, scope: str, *, tries: int) -> Key:
+        """The key with one scope more. What others change meanwhile is read again, and stays."""
+        key = self._key(link)
+        changes = {"scopes": [*key.scopes, scope]}
+        try:
+            return self._issuer.update(key.id, changes, by=SERVICE, if_match=key.revision)
+        except KeyrackError as error:
+            if error.code != CHANGED or tries == 1:
+                raise
+        return self._widened(link, scope, tries=tries - 1)
 
     def _authenticated(self, request: Request) -> tuple[Account, str]:
         """Who logs in, and the hash that their password agrees with."""

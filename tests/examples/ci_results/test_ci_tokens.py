@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from ci_bed import OPERATOR, PASSWORD, Ci, Clock, problem
@@ -13,7 +14,8 @@ from sqlalchemy import text
 from examples.ci_results.enumerations import Role
 from examples.ci_results.models import accounts
 from examples.ci_results.services.passwords import Passwords
-from keyrack import Listing, Wish
+from examples.ci_results.services.tokens import CHANGED, GRANT_TRIES
+from keyrack import Authority, Issuer, Key, KeyrackError, Listing, Wish
 
 OTHER_PASSWORD = "another horse battery"
 
@@ -152,6 +154,48 @@ def test_lowering_a_role_counts_from_the_next_request_on(ci: Ci) -> None:
     refused = ci.get("/auth/tokens", token)
     assert problem(refused) == (403, "forbidden")
     assert refused.json()["details"]["reason"] == "insufficient_scope"
+
+
+def change_at_each_read(ci: Ci, monkeypatch: pytest.MonkeyPatch, *changes: dict[str, Any]) -> None:
+    """Let somebody else make one of these changes to a key each time that it was read."""
+    get, left = Issuer.get, list(changes)
+
+    def get_early(issuer: Issuer, key_id: str, *, by: Authority) -> Key:
+        key = get(issuer, key_id, by=by)
+        if left:
+            ci.issuer.update(key_id, left.pop(0), by=OPERATOR)
+        return key
+
+    monkeypatch.setattr(Issuer, "get", get_early)
+
+
+@pytest.mark.spec("CI-24")
+def test_a_grant_undoes_nothing_that_happens_to_the_key_meanwhile(
+    ci: Ci, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ci.person("ann", Role.CONTRIBUTOR)
+    ci.token("ann", "runs:read", "results:read")  # the first of all, so its id is 1
+    ci.person("root", Role.ADMIN)
+    change_at_each_read(
+        ci, monkeypatch, {"scopes": ["runs:read"]}, {"scopes": ["runs:read", "tokens:manage"]}
+    )
+    key = ci.service.tokens.grant(1, "baselines:write", by=ci.service.accounts.named("root"))
+    assert set(key.scopes) == {"runs:read", "tokens:manage", "baselines:write"}
+
+
+@pytest.mark.spec("CI-24")
+def test_a_grant_on_a_key_that_others_change_all_the_time_is_given_up(
+    ci: Ci, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ci.person("ann", Role.CONTRIBUTOR)
+    ci.token("ann", "runs:read")
+    ci.person("root", Role.ADMIN)
+    change_at_each_read(ci, monkeypatch, *({"name": f"name {number}"} for number in range(GRANT_TRIES)))
+    with pytest.raises(KeyrackError) as refused:
+        ci.service.tokens.grant(1, "baselines:write", by=ci.service.accounts.named("root"))
+    assert refused.value.code == CHANGED
+    key = ci.service.tokens.grant(1, "baselines:write", by=ci.service.accounts.named("root"))
+    assert set(key.scopes) == {"runs:read", "baselines:write"}
 
 
 def test_password_reset_revokes_tokens(ci: Ci) -> None:
