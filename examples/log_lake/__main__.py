@@ -59,7 +59,7 @@ def serve(options: argparse.Namespace) -> None:
 
 def compact(options: argparse.Namespace) -> None:
     """Merge small objects; as often as once an hour is of use."""
-    done = compaction.compact(_storage(), utc_now())
+    done = compaction.compact(_storage(), utc_now)
     sys.stdout.write(f"Merged into {done.merged} objects, deleted {done.removed} that were merged before.\n")
 
 

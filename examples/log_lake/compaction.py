@@ -17,6 +17,7 @@ import pyarrow as pa
 from ulid import ULID
 
 from examples.log_lake import parquet, paths
+from examples.log_lake.clock import Clock
 from examples.log_lake.columns import are_alike
 from examples.log_lake.names import is_stream_name
 from examples.log_lake.objects import Footer, Objects, live
@@ -37,9 +38,9 @@ class Compaction:
     removed: int
 
 
-def compact(storage: Storage, now: datetime) -> Compaction:
+def compact(storage: Storage, clock: Clock) -> Compaction:
     """Merge what is older than 24 hours in every stream of every tenant. Raises Unavailable."""
-    objects = Objects(storage)
+    objects, now = Objects(storage), clock()
     merged = removed = 0
     for tenant, stream in _streams(storage):
         footers = objects.footers(_old(storage, tenant, stream, now))
@@ -47,7 +48,7 @@ def compact(storage: Storage, now: datetime) -> Compaction:
         storage.delete(spent)
         removed += len(spent)
         for group in _groups(footers, now):
-            merged += _merge(storage, tenant, stream, group, now=now)
+            merged += _merge(storage, tenant, stream, group, clock=clock)
     return Compaction(merged, removed)
 
 
@@ -109,7 +110,7 @@ def _fits(portion: Sequence[Footer], one: Footer) -> bool:
     return size <= LARGE_BYTES and are_alike([each.schema.remove_metadata() for each in together])
 
 
-def _merge(storage: Storage, tenant: str, stream: str, group: Sequence[Footer], *, now: datetime) -> bool:
+def _merge(storage: Storage, tenant: str, stream: str, group: Sequence[Footer], *, clock: Clock) -> bool:
     """Write one object for a group, if that is of use; whether it was written."""
     sources = [one.path for one in group]
     if len(sources) == 1 and paths.hour_of(sources[0]) is not None:
@@ -117,7 +118,8 @@ def _merge(storage: Storage, tenant: str, stream: str, group: Sequence[Footer], 
     tables = [parquet.decode(storage.load(path)) for path in sources]
     table = pa.concat_tables(tables, promote_options="default")
     path = paths.events(tenant, stream, group[0].first_at, _ulid(group))
-    return storage.put_if_absent(path, parquet.encode(table, parquet.Merged(sources, now)))
+    # Not when the run began, which may be long ago: queries read the sources until this is written.
+    return storage.put_if_absent(path, parquet.encode(table, parquet.Merged(sources, clock())))
 
 
 def _ulid(group: Sequence[Footer]) -> ULID:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from lake_bed import Clock
 from servers.s3 import S3Server, s3_server  # noqa: F401  # a fixture
 from ulid import ULID
 
@@ -187,25 +188,25 @@ def web(storage: Storage) -> Web:
 def test_compaction_changes_how_many_objects_there_are_and_nothing_that_is_read(web: Web) -> None:
     before = web.seen()
     assert len(before) == 9
-    assert compact(web.storage, NOON + timedelta(hours=23)).merged == 0
+    assert compact(web.storage, Clock(NOON + timedelta(hours=23))).merged == 0
     old = NOON + AGE + timedelta(hours=3)
-    assert compact(web.storage, old).merged > 0
+    assert compact(web.storage, Clock(old)).merged > 0
     assert web.seen() == before
-    assert compact(web.storage, old + READ_BY_THEN).removed > 0
+    assert compact(web.storage, Clock(old + READ_BY_THEN)).removed > 0
     assert web.seen() == before
     assert web.count() < 9
-    assert compact(web.storage, old + 2 * READ_BY_THEN).merged == 0
+    assert compact(web.storage, Clock(old + 2 * READ_BY_THEN)).merged == 0
     assert web.seen() == before
 
 
 @pytest.mark.spec("LL-24")
 def test_what_comes_late_is_merged_with_what_was_merged_before(web: Web) -> None:
     old = NOON + AGE + timedelta(hours=3)
-    compact(web.storage, old)
+    compact(web.storage, Clock(old))
     web.put(8, a=11)
     before = web.seen()
     for runs in range(1, 5):
-        compact(web.storage, old + runs * READ_BY_THEN)
+        compact(web.storage, Clock(old + runs * READ_BY_THEN))
         assert web.seen() == before
 
 
@@ -213,9 +214,29 @@ def test_what_comes_late_is_merged_with_what_was_merged_before(web: Web) -> None
 def test_merged_objects_are_deleted_only_when_no_query_can_still_be_reading_them(web: Web) -> None:
     old = NOON + AGE + timedelta(hours=3)
     found = Objects(web.storage).within("acme", "web", start_at=NOON, end_at=NOON + timedelta(hours=5))
-    compact(web.storage, old)
-    assert compact(web.storage, old + READ_BY_THEN - timedelta(seconds=1)).removed == 0
+    compact(web.storage, Clock(old))
+    assert compact(web.storage, Clock(old + READ_BY_THEN - timedelta(seconds=1))).removed == 0
     assert all(web.storage.exists(one.path) for one in found)
+
+
+class SlowClock(Clock):
+    """One that is looked at only once every eleven minutes, so that a run takes long."""
+
+    def __call__(self) -> datetime:
+        now = super().__call__()
+        self.pass_time(minutes=11)
+        return now
+
+
+@pytest.mark.spec("LL-24")
+def test_what_a_long_run_merges_is_read_by_queries_that_began_before_it_was_written(web: Web) -> None:
+    clock = SlowClock(NOON + AGE + timedelta(hours=3))
+    found = Objects(web.storage).within("acme", "web", start_at=NOON, end_at=NOON + timedelta(hours=5))
+    written_at = clock.now + timedelta(minutes=11)
+    assert compact(web.storage, clock).merged > 0
+    assert compact(web.storage, Clock(written_at)).removed == 0
+    assert all(web.storage.exists(one.path) for one in found)
+    assert compact(web.storage, Clock(clock.now + READ_BY_THEN)).removed > 0
 
 
 @pytest.mark.spec("LL-24")
@@ -223,7 +244,7 @@ def test_two_runs_at_the_same_time_merge_once(web: Web, url: str) -> None:
     before = web.seen()
     old = NOON + AGE + timedelta(hours=3)
     with ThreadPoolExecutor(4) as threads:
-        done = list(threads.map(lambda _: compact(Storage.open(url), old), range(4)))
+        done = list(threads.map(lambda _: compact(Storage.open(url), Clock(old)), range(4)))
     assert web.seen() == before
     assert sum(run.merged for run in done) == web.count() - 9
 
@@ -232,7 +253,7 @@ def test_two_runs_at_the_same_time_merge_once(web: Web, url: str) -> None:
 def test_a_delivery_is_known_for_a_day_at_least(web: Web) -> None:
     path = paths.delivery("acme", "web", "one")
     for minutes in range(0, 24 * 60, 120):
-        compact(web.storage, NOON + timedelta(minutes=6 + minutes))
+        compact(web.storage, Clock(NOON + timedelta(minutes=6 + minutes)))
         assert web.storage.exists(path)
 
 
