@@ -212,8 +212,6 @@ _READERS: Mapping[str, Callable[[str], Any]] = {
 def _require_consistent(settings: Settings) -> None:
     if settings.poll >= (settings.max_stale or DEFAULT_MAX_STALE):
         raise ConfigurationError(variable("poll"), "must be shorter than max_stale.")
-    if settings.internal is not None and settings.internal.port == settings.port != 0:
-        raise ConfigurationError(variable("internal"), "must have another port than the main listener.")
     if settings.dev and not _is_loopback(settings.host):
         raise ConfigurationError(variable("host"), "must be a loopback address with --dev.")
     # Requests are told apart by the port they came to, and two hosts can have the same one.

@@ -33,7 +33,6 @@ NGINX = Form("/v1/forward-auth/nginx", b"x-original-method", b"x-original-uri")
 CADDY = Form("/v1/forward-auth/caddy", b"x-forwarded-method", b"x-forwarded-uri")
 TRAEFIK = Form("/v1/forward-auth/traefik", b"x-forwarded-method", b"x-forwarded-uri")
 ENVOY = Form("/v1/forward-auth/envoy", None, None)
-FORMS = (NGINX, CADDY, TRAEFIK, ENVOY)
 
 _BY_PATH = {form.path: form for form in (NGINX, CADDY, TRAEFIK)}
 _BELOW_ENVOY = f"{ENVOY.path}/"

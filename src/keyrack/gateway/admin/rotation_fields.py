@@ -71,12 +71,6 @@ def read_change(given: Mapping[str, Any]) -> RotationChange:
     return RotationChange(percent, ends_at)
 
 
-def read_promotion(given: Mapping[str, Any]) -> bool:
-    """Whether the old version is to be destroyed with the promotion. Raises ValidationFailed."""
-    _refuse_unknown(given, "destroy")
-    return _boolean(given.get("destroy", False), "destroy")
-
-
 def _refuse_unknown(given: Mapping[str, Any], *known: str) -> None:
     unknown = sorted(set(given) - set(known))
     if unknown:

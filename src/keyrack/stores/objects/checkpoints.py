@@ -49,9 +49,7 @@ def is_due(commit: Commit) -> bool:
 
 def write(storage: Storage, frozen: Frozen, peppers: Peppers) -> None:
     """Write a checkpoint, and take the oldest away. Raises Unavailable."""
-    pages = {
-        kind: [_save(storage, frozen, kind, page) for page in range(frozen.pages(kind))] for kind in PageKind
-    }
+    pages = {kind: _save_all(storage, frozen, kind) for kind in PageKind}
     checkpoint = Checkpoint(frozen.position, frozen.last(), frozen.marks, frozen.peppers, pages)
     path = path_of(Place.CHECKPOINT, frozen.position.number)
     storage.put(path, seal_document(path, write_checkpoint(checkpoint), peppers.first))
@@ -59,6 +57,7 @@ def write(storage: Storage, frozen: Frozen, peppers: Peppers) -> None:
 
 
 def _save_all(storage: Storage, frozen: Frozen, kind: PageKind) -> list[str]:
+    """Write the pages of a kind that are not written; the names of all."""
     return [_save(storage, frozen, kind, page) for page in range(frozen.pages(kind))]
 
 
