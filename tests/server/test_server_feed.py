@@ -11,6 +11,7 @@ from patience import eventually
 from server_bed import Caller, House, problem
 
 from keyrack import Unavailable
+from keyrack.server import feed as feed_module
 from keyrack.server import reported as reported_module
 from keyrack.server.reported import Reported
 
@@ -108,6 +109,20 @@ def test_a_node_that_follows_is_waited_for_and_one_that_went_is_dropped(house: H
     feed(house.root, node="b" * 8)
     (left,) = [one for one in journal.nodes() if one.id.startswith("remote-")]
     assert left.id != mine.id
+
+
+def test_a_node_that_went_leaves_its_place_to_the_first_that_comes(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feed_module, "MAX_REMOTE_NODES", 1)
+    journal = house.verifier.stores.journal
+    feed(house.root, node="a" * 8)
+    assert problem(house.root("GET", "/v1/feed", params={"node": "b" * 8})) == (503, "unavailable")
+    (first,) = [one for one in journal.nodes() if one.id.startswith("remote-")]
+    journal.renew(first._replace(renewed_at=first.renewed_at - house.verifier.follower.max_stale - 1))
+    feed(house.root, node="b" * 8)
+    (left,) = [one for one in journal.nodes() if one.id.startswith("remote-")]
+    assert left.id != first.id
 
 
 def test_a_node_that_leaves_is_waited_for_no_more(house: House) -> None:

@@ -73,10 +73,10 @@ def renew(verifier: Verifier, node_id: str, after: int | None, *, again: bool = 
         raise Unavailable("This node has left.")
     if node_id not in known:
         gone = now - verifier.follower.max_stale_anywhere
-        for node in known.values():
-            if not gone <= node.renewed_at <= now:
-                journal.retire(node.id)
-        if len(known) >= MAX_REMOTE_NODES:
+        outdated = [node.id for node in known.values() if not gone <= node.renewed_at <= now]
+        for one in outdated:
+            journal.retire(one)
+        if len(known) - len(outdated) >= MAX_REMOTE_NODES:
             raise Unavailable("Too many remote stores follow this one.")
     number = verifier.follower.replica.head.number if after is None else after
     journal.renew(Node(node_id, number, _whole_hash(verifier, number), now))
