@@ -12,13 +12,25 @@ import httpx
 import pytest
 from anyio.from_thread import BlockingPortal
 from engine_bed import FOREIGN, STATIC, other
-from patience import PATIENCE_SECONDS
+from patience import PATIENCE_SECONDS, eventually
 from remote_bed import Remote, RemoteBed
 
-from keyrack import Access, Allowed, ConfigurationError, Denied, Limit, Policy, Reason, Unavailable, Verifier
+from keyrack import (
+    Access,
+    Allowed,
+    ConfigurationError,
+    Denied,
+    Limit,
+    Policy,
+    Reason,
+    Unavailable,
+    Verifier,
+    chores,
+)
 from keyrack.admin.founding import import_static, static_callers
 from keyrack.core.credential import write
 from keyrack.remote import known as knowledge
+from keyrack.remote import reports as reporting
 from keyrack.remote.proving import MAX_UNKNOWN_CALLS
 from keyrack.stores.clock import StoreClock
 
@@ -383,6 +395,24 @@ def test_a_report_whose_answer_was_lost_is_counted_once(bed: RemoteBed, remote: 
 
 
 @pytest.mark.spec("UG-26")
+def test_a_fault_in_a_report_ends_no_reporting(
+    bed: RemoteBed, remote: Remote, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reporting, "REPORT_SECONDS", 0.01)
+    monkeypatch.setattr(chores, "RETRY_SECONDS", 0.01)
+    key = bed.mint("logs:read")
+    faults = [ZeroDivisionError()]
+
+    def fault(request: httpx.Request) -> None:
+        if request.url.path == USAGE and faults:
+            raise faults.pop()
+
+    remote.wire.before = fault
+    assert remote.verdict(key["secret"], "logs:read") == "ok"
+    remote.verifier._reports.start()
+    eventually(lambda: not faults and bed.uses(key["id"]) == 1)
+
+
 def test_where_keys_are_used_from_is_reported_in_parts_that_a_body_holds(
     bed: RemoteBed, remote: Remote
 ) -> None:

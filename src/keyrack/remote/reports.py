@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from keyrack.chores import Chore
+from keyrack.chores import Chore, attempt_each
 from keyrack.client import Client
 from keyrack.core.errors import KeyrackError
 from keyrack.stores.journal import Notebook, Refusal, Use
@@ -76,7 +76,7 @@ class Reports:
 
     def _run(self) -> None:
         while not self._ending.wait(REPORT_SECONDS):
-            self._chore.attempt()
+            attempt_each((self._chore,))
 
 
 def _pages(uses: Iterable[Use]) -> Iterator[list[Use]]:
