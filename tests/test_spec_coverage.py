@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -18,10 +19,12 @@ REQUIREMENT = re.compile(r"^(?:- \*\*([A-Z]{2}-\d+)\b|\| ([A-Z]{2}-\d+) \| `)", 
 def marked(source: str) -> Iterator[str]:
     """The ids in each `pytest.mark.spec(…)` of a test file, wherever it stands."""
     for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Call) and ast.unparse(node.func) == "pytest.mark.spec":
+        is_spec = isinstance(node, ast.Call) and getattr(node.func, "attr", None) == "spec"
+        if is_spec and ast.unparse(node.func) == "pytest.mark.spec":
             yield from (ast.literal_eval(argument) for argument in node.args)
 
 
+@cache
 def proven() -> set[str]:
     return {name for path in TESTS.rglob("test_*.py") for name in marked(path.read_text())}
 
