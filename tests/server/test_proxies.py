@@ -10,13 +10,16 @@ from typing import Any
 import pytest
 from guards.bed import BY, Answer, call_asgi, run_asgi
 from proxy_bed import INTERNAL, NEW, OLD, PROXY, ProxyBed
+from session_bed import M1
 
-from keyrack import Limit
+from keyrack import Access, Allowed, Limit
 from keyrack.core.http import ANSWERS
+from keyrack.core.master_keys import MasterKeys
 from keyrack.core.model import Denied, Reason
 from keyrack.guards.answers import refusal
 from keyrack.server.app import create_app
 from keyrack.server.proxies import for_nginx
+from keyrack.sessions.exchange import Sessions, SessionWish
 from keyrack.settings import Settings
 from keyrack.stores.balances import KEPT_SECONDS
 from keyrack.tenancy import Tenants
@@ -24,6 +27,7 @@ from keyrack.tenancy import Tenants
 FORMS = ("nginx", "caddy", "traefik", "envoy")
 KEYED = ("nginx", "caddy", "envoy")
 SCOPE = ("x-keyrack-scope", "logs:read")
+INJECTING = ("gateway:authorize", "apis/chat/v1:inject")
 every_form = pytest.mark.parametrize("form", FORMS)
 Make = Callable[..., ProxyBed]
 
@@ -279,6 +283,21 @@ def test_a_proxy_whose_key_does_not_name_the_api_is_handed_no_key(
     assert true(answer) == (503, "upstream_key_unavailable")
     assert OLD not in str(answer)
     assert bed.balance("ann").available == 3
+
+
+@pytest.mark.spec("UG-3")
+@pytest.mark.parametrize(("scopes", "status"), [(("*:*",), 503), (INJECTING, 200)])
+def test_a_session_names_no_api_that_its_key_does_not_name(
+    make: Make, scopes: tuple[str, ...], status: int
+) -> None:
+    bed = make()
+    proxy = bed.verifier.verify(bed.text(*scopes), Access())
+    assert isinstance(proxy, Allowed)
+    sessions = Sessions(bed.verifier, MasterKeys.parse(M1))
+    token = sessions.exchange(proxy, SessionWish(scopes=INJECTING)).token
+    answer = ask(bed, "caddy", bed.text("chat:read"), proxy=token)
+    assert answer.status == status
+    assert (OLD in str(answer)) is (status == 200)
 
 
 @pytest.mark.spec("UG-3")

@@ -126,5 +126,9 @@ class Handover:
 
 
 def may_be_handed(proxy: Allowed, api: Api) -> bool:
-    """Whether a proxy's key names this API among those whose upstream key it is handed."""
-    return proxy.key.tenant == api.tenant and f"apis/{api.name}/{api.version}:inject" in proxy.scopes
+    """Whether a proxy's key names this API among those whose upstream key it is handed.
+
+    The key itself, and not its session alone: that may name what its key only covers.
+    """
+    name = f"apis/{api.name}/{api.version}:inject"
+    return proxy.key.tenant == api.tenant and name in proxy.key.scopes and name in proxy.scopes
