@@ -101,7 +101,7 @@ class Decider:
 
     def _turn_away(self, request: Request) -> Response:
         """Answer a request that no row is for: only a good key learns that there is nothing."""
-        access = Access(address=read_address(self._host(request)))
+        access = Access(address=read_address(self._host(request)), credits=False)
         decision = self._verifier.verify(request.presented, access, (None, request.id))
         if isinstance(decision, Denied):
             return self._answers.refuse(decision, request)

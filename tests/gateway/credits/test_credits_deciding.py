@@ -9,11 +9,14 @@ from typing import Any
 import pytest
 from credits_bed import GROUP, Credits, group
 from engine_bed import OPERATOR, Bed, details, opened, refusal
+from guards.bed import call_asgi
 
 from keyrack import Access, Allowed, Denied, Policy, Reason, Verifier
 from keyrack.core.errors import Unavailable, ValidationFailed
 from keyrack.core.model import Limit
 from keyrack.core.records import write_time
+from keyrack.guards import Row
+from keyrack.guards.asgi import Guard
 from keyrack.sessions.exchange import Sessions
 from keyrack.stores.balances import Order, Reserved
 from keyrack.stores.balances_memory import MemoryBalances
@@ -39,6 +42,10 @@ class Forgetful(MemoryCounters):
 
     def give_back(self, spends: Any, now: float) -> None:
         raise Unavailable("down")
+
+
+async def _nothing(scope: Any, receive: Any, send: Any) -> None:
+    raise AssertionError("nothing comes through the guard")
 
 
 def on(bed: Bed, **parts: Any) -> Verifier:
@@ -88,6 +95,19 @@ def test_what_is_refused_for_another_reason_costs_nothing(credits_here: Credits)
     text = credits_here.key()
     assert credits_here.bed.verdict(text, "logs:write") == "scope"
     assert credits_here.available() == 1
+
+
+@pytest.mark.parametrize("available", [1, 0])
+def test_what_is_not_there_costs_nothing(credits_here: Credits, available: int) -> None:
+    credits_here.given(available=available)
+    guard = Guard(_nothing, credits_here.bed.verifier, [Row("GET", "/lines", Access(("logs:read",)))])
+    headers = [("x-api-key", credits_here.key())]
+    answers = [
+        call_asgi(guard, headers=headers, method=method, path=path)
+        for method, path in (("GET", "/nothing"), ("POST", "/lines"))
+    ]
+    assert [answer.status for answer in answers] == [404, 405]
+    assert credits_here.available() == available
 
 
 @pytest.mark.spec("UG-35")
