@@ -48,12 +48,17 @@ class Redigests:
         self._waiting[slot] = Redigest(key.id, secret.number, secret.digest, mac.digest(text))
 
     def write(self, stores: Stores) -> None:
-        """Commit what waits, a batch and an Event a version each. Raises Unavailable; nothing is lost."""
+        """Commit one batch of what waits, an Event a version. Raises Unavailable; nothing is lost.
+
+        No more: while decisions add to it, it would have no end, and its thread has a log to follow.
+        """
         # Copied in one step of the interpreter: decisions add to it meanwhile.
-        while batch := list(self._waiting.values())[:WRITTEN_AT_ONCE]:
-            stores.ledger.commit(partial(_redigest, batch, stores))
-            for one in batch:
-                self._waiting.pop((one.key_id, one.number), None)
+        batch = list(self._waiting.values())[:WRITTEN_AT_ONCE]
+        if not batch:
+            return
+        stores.ledger.commit(partial(_redigest, batch, stores))
+        for one in batch:
+            self._waiting.pop((one.key_id, one.number), None)
 
 
 def _redigest(batch: Sequence[Redigest], stores: Stores, draft: Draft) -> None:

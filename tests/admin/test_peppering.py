@@ -10,7 +10,17 @@ from pathlib import Path
 
 import pytest
 
-from keyrack import Access, Allowed, Authority, Issuer, Reason, Verifier, Wish, open_stores
+from keyrack import (
+    Access,
+    Allowed,
+    Authority,
+    Issuer,
+    Reason,
+    Verifier,
+    Wish,
+    open_stores,
+    redigesting,
+)
 from keyrack.admin.founding import found
 from keyrack.admin.peppering import rotate
 from keyrack.core.errors import ConfigurationError, Conflict, NotHeld, Tampered
@@ -288,6 +298,22 @@ def test_what_could_not_be_written_waits_for_the_next_time(old: Stores, new: Sto
         noted.write(reopened(old, f"{OLD},{NEW}"))
     noted.write(new)
     assert events_of(new, key.id)[-1].kind is EventKind.KEY_REDIGESTED
+
+
+def test_one_batch_is_written_at_a_time(old: Stores, new: Stores, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever writes them follows the log as well, and decisions note more all the time."""
+    monkeypatch.setattr(redigesting, "WRITTEN_AT_ONCE", 1)
+    texts = [mint(old, name) for name in ("d", "e")]
+    rotate(new, by=ADA)
+    noted = Redigests(new.peppers)
+    for record, text in zip(keys_in(new)[-2:], texts, strict=True):
+        key = Issuer(new).get(record.id, by=ADA)
+        noted.note(key, key.versions[0], text.encode())
+    left = []
+    for _ in range(3):
+        noted.write(new)
+        left.append(len(noted._waiting))
+    assert left == [1, 0, 0]
 
 
 def test_no_text_and_no_digest_is_in_the_repr_of_what_waits(new: Stores) -> None:

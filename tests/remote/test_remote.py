@@ -28,6 +28,7 @@ from keyrack import (
     chores,
 )
 from keyrack.admin.founding import import_static, static_callers
+from keyrack.core.checks import Proved
 from keyrack.core.credential import write
 from keyrack.remote import known as knowledge
 from keyrack.remote import reports as reporting
@@ -79,6 +80,16 @@ def test_a_question_that_is_answered_while_another_joins_it_is_over(bed: RemoteB
     prover._flights = Landing({prover._slots.of(key["secret"]): answered})
     assert [remote.verdict(key["secret"], "logs:read") for _ in range(2)][1] == "revoked"
     assert prover._flights == {}
+
+
+def test_what_was_proved_before_the_first_page_is_not_kept(bed: RemoteBed) -> None:
+    """Another server of the store may not know yet what that page came after, and nothing tells of it."""
+    key, began = bed.mint("logs:read"), bed.house.head()
+    remote = bed.remote()
+    proved = remote.verifier._prover.prove(key["secret"], None)
+    assert isinstance(proved, Proved)
+    kept = [remote.verifier.known.keep(b"slot", proved, event) for event in (began - 1, began)]
+    assert kept == [False, True]
 
 
 def test_what_is_kept_is_no_text_and_no_digest(bed: RemoteBed, remote: Remote) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from random import Random
+from typing import Any
 
 import pytest
 
@@ -17,6 +18,27 @@ class Use:
 
     def forget(self) -> None:
         self.rounds += 1
+
+
+class Looked(dict[str, bytes]):
+    """Bodies of which one is used, by another thread, when it is looked for here."""
+
+    def __init__(self, held: HeldBodies):
+        super().__init__()
+        self.use = held.use
+
+    def get(self, key_id: str, default: Any = None) -> Any:
+        found = super().get(key_id, default)
+        self.use(key_id)
+        return found
+
+
+def test_what_becomes_used_meanwhile_is_found() -> None:
+    held = HeldBodies(2, Use().forget)
+    held.hold("a", b"a")
+    held._begin_round()
+    held._used = Looked(held)
+    assert held.get("a") == b"a"
 
 
 def test_what_is_kept_fills_free_room_and_pushes_nothing_out() -> None:

@@ -143,7 +143,9 @@ class Following:
         sent, asked_at = steady(), self._clock.system()
         page = self._client.feed(after=self._after, hash=self._hash, wait=wait, node=self.node)
         if page["reset"]:
-            log.warning("the server's log is another one; what was proved is asked for again")
+            log.warning("what was proved is not as the server has it now, and is asked for again")
+        if page["reset"] or self._after is None:
+            # Of what was before it, nothing will be told: another server of the store may not know it yet.
             self._known.forget(page["number"])
         else:
             self._known.apply(page["data"])

@@ -25,7 +25,8 @@ class HeldBodies:
 
     def get(self, key_id: str) -> bytes | None:
         """The body, if it is held; says nothing of its use."""
-        return self._used.get(key_id) or self._unused.get(key_id)
+        # Used once more: it may have become that between the two looks.
+        return self._used.get(key_id) or self._unused.get(key_id) or self._used.get(key_id)
 
     def use(self, key_id: str) -> None:
         """Note that a body which is held is used."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 import threading
 from pathlib import Path
@@ -46,6 +48,23 @@ def test_an_object_is_synced_before_it_has_its_name_and_its_folder_after(directo
 
 def test_a_folder_that_is_made_is_synced_above_it(directory: Directory) -> None:
     assert steps(directory, "new/1") == ["fsync", "write", "fsync", "link", "fsync"]
+
+
+def test_of_what_could_not_be_written_nothing_is_left(
+    directory: Directory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "no space is left")
+
+    directory.put("log/1", b"x")
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", full)
+        with pytest.raises(Unavailable):
+            directory.put("log/2", b"x")
+    (tmp_path / "log" / "3").mkdir()
+    with pytest.raises(Unavailable):
+        directory.replace("log/3", b"x")
+    assert sorted(path.name for path in (tmp_path / "log").iterdir()) == ["1", "3"]
 
 
 @pytest.mark.spec("LL-45")

@@ -145,6 +145,21 @@ def test_a_restored_log_that_cannot_be_read_leaves_the_node_refusing(world: Worl
     assert world.verifier.follower.poll()
 
 
+@pytest.mark.parametrize("calls", range(1, 8))
+def test_a_restored_log_that_could_not_be_read_for_a_moment_is_taken_later(world: World, calls: int) -> None:
+    storage = MoodyStorage(Directory(world.files.root))
+    node = Node(storage)
+    node.follower.load()
+    head = node.follower.replica.head
+    world.put_back()
+    world.accept(Lost(head.number, head.hash))
+    storage.calls_left = calls
+    node.follower.poll()
+    storage.calls_left = None
+    assert node.follower.poll(), node.follower.trouble
+    node.keys.close()
+
+
 def test_what_stands_in_the_log_is_not_lost(world: World) -> None:
     head = world.verifier.follower.replica.head
     with pytest.raises(Conflict, match="stands in this store's log"):

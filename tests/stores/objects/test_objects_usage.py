@@ -6,13 +6,14 @@ import os
 from contextlib import nullcontext
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 from objects_bed import MoodyStorage
 
 from keyrack.core.errors import Unavailable
 from keyrack.stores.journal import DENIALS_KEPT_SECONDS, Use
-from keyrack.stores.objects import usage
+from keyrack.stores.objects import notes, usage
 from keyrack.stores.objects.directory import Directory
 from keyrack.stores.objects.paths import Place, path_of
 from keyrack.stores.objects.tidying import FINAL_SECONDS, LEAST, READ_SECONDS, tidy
@@ -256,3 +257,19 @@ def test_refusals_of_long_ago_are_taken_away(world: World) -> None:
     world.storage.replace(path_of(Place.DENIALS, "new"), b"{}")
     world.tidy()
     assert [path.name for path in (world.root / Place.DENIALS.folder).iterdir()] == ["new.json"]
+
+
+def test_notes_are_read_by_many_at_once(tmp_path: Path) -> None:
+    world = World(tmp_path, [0.0])
+    world.used()
+    reading = notes.Reading(world.storage)
+
+    class Seen(str):
+        """A path that is looked at while another thread comes to know of one more."""
+
+        def startswith(self, *args: Any) -> bool:
+            reading._known[f"{self}-and-another"] = ("", notes.Notes(()))
+            return str(self).startswith(*args)
+
+    reading._known = {Seen(path_of(Place.USAGE, 0)): ("", notes.Notes(()))}
+    assert [len(rows) for rows in reading.uses(without="")] == [0, 1]

@@ -52,13 +52,11 @@ class Directory:
     def put(self, path: str, data: bytes) -> str | None:
         with self._here():
             target = self._target(path)
-            draft = _draft(target, data, durable=True)
-            try:
-                target.hardlink_to(draft)
-            except FileExistsError:
-                return None
-            finally:
-                draft.unlink()
+            with _draft(target, data, durable=True) as draft:
+                try:
+                    target.hardlink_to(draft)
+                except FileExistsError:
+                    return None
             _sync(target.parent)
             return _tag(target.stat())
 
@@ -66,7 +64,8 @@ class Directory:
         with self._here():
             target = self._target(path)
             # Not durable: whatever may be replaced here can be made again.
-            _draft(target, data, durable=False).replace(target)
+            with _draft(target, data, durable=False) as draft:
+                draft.replace(target)
 
     def remove(self, path: str) -> None:
         with self._here():
@@ -133,15 +132,19 @@ def make_directory(root: Path) -> None:
     _sync(root.absolute().parent)
 
 
-def _draft(target: Path, data: bytes, *, durable: bool) -> Path:
-    """A whole file beside the target, under a name that no listing shows."""
+@contextmanager
+def _draft(target: Path, data: bytes, *, durable: bool) -> Iterator[Path]:
+    """A whole file beside the target, under a name that no listing shows; gone afterwards, come what may."""
     draft = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(data)
-        if durable:
-            file.flush()
-            os.fsync(file.fileno())
-    return draft
+    try:
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(data)
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
+        yield draft
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 def _sync(folder: Path) -> None:

@@ -184,6 +184,8 @@ class ObjectLog:
             state = self._loaded()
             return state if self._names_as_lost(state) else None
         except KeyrackError as error:
+            if isinstance(error, Unavailable) and not isinstance(error, Corrupted):
+                self._refused = None  # nothing is known of it yet
             log.warning("a log that does not go on cannot be read from its beginning: %s", error.detail)
             return None
 

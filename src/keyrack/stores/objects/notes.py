@@ -55,9 +55,10 @@ class Reading:
     def _listed(self, place: Place) -> Sequence[Listed]:
         listed = self._storage.list(place.folder)
         paths = {one.path for one in listed}
-        gone = [path for path in self._known if path.startswith(place.folder) and path not in paths]
-        for path in gone:
-            del self._known[path]
+        # Copied in one step, since others read at the same time, and each lets go of the same ones.
+        for path in list(self._known):
+            if path.startswith(place.folder) and path not in paths:
+                self._known.pop(path, None)
         return listed
 
     def _notes(self, one: Listed, read: Callable[[Any], Any]) -> Notes:
