@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 from engine_bed import other
+from gateway.receiver import receiving
 from server.server_bed import House
 
 from keyrack import Client, Limit, Reason, Tenant, Wish
@@ -434,6 +435,20 @@ def test_pauses_grow_and_differ() -> None:
 def test_a_url_that_would_show_the_key_is_refused(url: str) -> None:
     with pytest.raises(ConfigurationError):
         Client(url, key="a key")
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])
+def test_no_proxy_of_the_environment_sees_a_call_to_this_machine(
+    host: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with receiving() as server, receiving() as proxy:
+        for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+            monkeypatch.setenv(name, proxy.url)
+        for name in ("NO_PROXY", "no_proxy"):
+            monkeypatch.delenv(name, raising=False)
+        with Client(server.url.replace("127.0.0.1", host), key="a key") as client:
+            client.report_uses([])
+    assert (len(server.received), proxy.received) == (1, [])
 
 
 def test_a_redirect_is_not_followed_with_the_key() -> None:

@@ -65,12 +65,15 @@ class Calls:
         self._timeout = timeout
         self._retries = retries
         self._pause = pause
+        base = _checked(url)
         self._client = httpx.Client(
-            base_url=_checked(url),
+            base_url=base,
             headers={"authorization": f"Bearer {key}"} if key else {},
             timeout=timeout,
             limits=httpx.Limits(max_connections=MAX_CONNECTIONS, max_keepalive_connections=MAX_CONNECTIONS),
             follow_redirects=False,
+            # HTTP_PROXY would be told the key in the clear; http goes to this machine, and straight.
+            trust_env=base.scheme == "https",
             transport=transport,
         )
 
