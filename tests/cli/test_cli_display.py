@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+import subprocess
 from contextlib import redirect_stderr, redirect_stdout
 
 import pytest
+from cli_bed import COMMAND, Ran, Shell
 
 from keyrack.cli import display
 
@@ -15,6 +17,15 @@ class Terminal(io.StringIO):
 
     def isatty(self) -> bool:
         return True
+
+
+def written(shell: Shell, encoding: str, *argv: str) -> Ran:
+    """A command that writes where there is only this encoding."""
+    shell.set("PYTHONIOENCODING", encoding)
+    ran = subprocess.run(
+        [*COMMAND, *argv], cwd=shell.folder, capture_output=True, encoding=encoding, check=False
+    )
+    return Ran(ran.returncode, ran.stdout, ran.stderr)
 
 
 def work() -> None:
@@ -69,3 +80,30 @@ def test_values_that_are_not_there_are_a_dash_or_left_out(capsys: pytest.Capture
 def test_a_document_is_one_line_however_long(capsys: pytest.CaptureFixture[str]) -> None:
     display.show_json({"text": "x [bold]y[/bold] " * 100})
     assert capsys.readouterr().out.count("\n") == 1
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_what_a_terminal_cannot_write_is_escaped_in_a_document(shell: Shell, encoding: str) -> None:
+    minted = written(shell, encoding, "keys", "mint", "Zoë 🐍", "--scope", "a:b", "--json")
+    assert (minted.code, minted.err) == (0, "")
+    assert minted.json["secret"].startswith("kr_live_")
+    rotated = written(shell, encoding, "keys", "rotate", minted.json["key"]["id"], "--json")
+    assert (rotated.code, rotated.json["secret"][:8]) == (0, "kr_live_")
+    listed = written(shell, encoding, "keys", "list", "--json")
+    assert (listed.code, listed.json["data"][-1]["name"]) == (0, "Zoë 🐍")
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_what_a_terminal_cannot_write_is_escaped_in_text(shell: Shell, encoding: str) -> None:
+    minted = written(shell, encoding, "keys", "mint", "🐍", "--scope", "a:b")
+    assert (minted.code, "this once: kr_live_" in minted.out) == (0, True)
+    (key,) = (key for key in shell.json("keys", "list")["data"] if key["name"] == "🐍")
+    rotated = written(shell, encoding, "keys", "rotate", key["id"])
+    assert (rotated.code, "this once: kr_live_" in rotated.out) == (0, True)
+    listed = written(shell, encoding, "keys", "list")
+    assert (listed.code, "\\U0001f40d" in listed.out, "\\u2026" in listed.out) == (0, True, True)
+
+
+def test_a_problem_document_is_one_on_every_terminal(shell: Shell) -> None:
+    ran = written(shell, "ascii", "upstream", "rotate", "models", "--plan", "é", "--json")
+    assert (ran.code, "'é' is not one of" in ran.problem["detail"]) == (2, True)

@@ -35,7 +35,13 @@ _COLOURS = {
 
 def show_json(document: Any) -> None:
     """Print one JSON document on a line of its own."""
-    _console(sys.stdout).out(json.dumps(document, ensure_ascii=False), highlight=False)
+    _console(sys.stdout).out(json_text(document, sys.stdout), highlight=False)
+
+
+def json_text(document: Any, file: IO[str]) -> str:
+    """A document as JSON that this stream can write; what it may not have characters for is escaped."""
+    encoding = (getattr(file, "encoding", None) or "utf-8").lower()
+    return json.dumps(document, ensure_ascii=not encoding.startswith("utf"))
 
 
 def say(text: str) -> None:

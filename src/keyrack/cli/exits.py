@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import re
 import sys
 
+from keyrack.cli.display import json_text
 from keyrack.core.credential import SCANNER_PATTERN
 from keyrack.core.errors import (
     ConfigurationError,
@@ -73,7 +73,7 @@ def _document(error: KeyrackError) -> str:
         "code": error.code,
         "details": error.details,
     }
-    return json.dumps(members, ensure_ascii=False)
+    return json_text(members, sys.stderr)
 
 
 def _write(text: str) -> None:
