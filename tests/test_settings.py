@@ -104,6 +104,13 @@ def test_dev_binds_to_loopback_only(host: str) -> None:
     assert Settings.read({"KEYRACK_HOST": "localhost", "KEYRACK_DEV": "on"}).dev
 
 
+@pytest.mark.parametrize("host", ["0.0.0.0", "[::]", "example.org"])
+def test_dev_answers_proxies_on_loopback_only(host: str) -> None:
+    with pytest.raises(ConfigurationError, match="KEYRACK_INTERNAL"):
+        Settings.read({"KEYRACK_INTERNAL": f"{host}:9091", "KEYRACK_DEV": "on"})
+    assert Settings.read({"KEYRACK_INTERNAL": "[::1]:9091", "KEYRACK_DEV": "on"}).dev
+
+
 def test_two_listeners_of_one_port_are_refused_since_the_port_tells_them_apart() -> None:
     listeners = {"KEYRACK_HOST": "192.0.2.1", "KEYRACK_PORT": "9090"}
     with pytest.raises(ConfigurationError, match="KEYRACK_INTERNAL"):

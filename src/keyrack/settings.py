@@ -214,6 +214,8 @@ def _require_consistent(settings: Settings) -> None:
         raise ConfigurationError(variable("poll"), "must be shorter than max_stale.")
     if settings.dev and not _is_loopback(settings.host):
         raise ConfigurationError(variable("host"), "must be a loopback address with --dev.")
+    if settings.dev and settings.internal is not None and not _is_loopback(settings.internal.host):
+        raise ConfigurationError(variable("internal"), "must be on a loopback address with --dev.")
     # Requests are told apart by the port they came to, and two hosts can have the same one.
     if settings.internal is not None and settings.internal.port == settings.port != 0:
         raise ConfigurationError(variable("internal"), "must have another port than the main listener.")
