@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from cli_bed import Ran, Shell
+from lossy import losing_the_first_answer
 from server.server_bed import Founded, make_store
 from server.server_process import Running, serving
 
@@ -37,6 +39,11 @@ class Both:
 
     def by_server(self, *argv: str, stdin: str = "") -> Ran:
         return self._run(self._there, *argv, stdin=stdin)
+
+    def by_a_bad_line(self, *argv: str) -> Ran:
+        """What the server did is done, and its first answer is lost."""
+        with losing_the_first_answer(self._there["KEYRACK_STORE"]) as url:
+            return self._run({**self._there, "KEYRACK_STORE": url}, *argv)
 
     def done(self, *argv: str) -> Any:
         """What the server did, as JSON."""
@@ -149,3 +156,16 @@ def test_a_server_that_is_not_there_is_unavailable(both: Both) -> None:
     both.shell.set("KEYRACK_KEY", "a-key")
     ran = both.shell("keys", "list")
     assert (ran.code, "cannot be reached" in ran.err) == (3, True)
+
+
+@pytest.mark.parametrize("form", [[], ["--json"]], ids=["text", "json"])
+def test_a_secret_that_was_lost_on_the_way_is_said_to_be(both: Both, form: list[str]) -> None:
+    owner = f"lost{len(form)}"
+    minted = both.by_a_bad_line("keys", "mint", "n", "--scope", "a:b", "--owner", owner, *form)
+    (key,) = both.done("keys", "list", "--owner", owner)["data"]
+    assert (minted.code, "Secret, shown" in minted.out, key["id"] in minted.out) == (1, False, True)
+    assert "was made, and its secret was lost" in minted.err
+    rotated = both.by_a_bad_line("keys", "rotate", key["id"], *form)
+    assert (rotated.code, "was rotated, and its secret was lost" in rotated.err) == (1, True)
+    (advice,) = re.findall("`keyrack (.*)`", rotated.err)
+    assert both.done(*advice.split())["secret"].startswith("kr_live_")

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from keyrack.cli import display, options, wanted
+from keyrack.cli import display, exits, options, wanted
 from keyrack.cli.desk import at_desk
 from keyrack.wishes import Wish
 
@@ -79,7 +79,7 @@ def mint(
         unique=unique,
     )
     with at_desk(store) as desk:
-        _show_minted(desk.mint(wish), as_json=as_json)
+        _show_minted(desk.mint(wish), done="made", as_json=as_json)
 
 
 @app.command("list")
@@ -162,7 +162,7 @@ def rotate(
         minted = desk.rotate(
             key, grace_seconds=grace_seconds, compromised=compromised, force=force, if_match=if_match
         )
-        _show_minted(minted, as_json=as_json)
+        _show_minted(minted, done="rotated", as_json=as_json)
 
 
 @app.command()
@@ -238,12 +238,23 @@ def enable(
         _show(desk.change(key, "enable", if_match=if_match), as_json=as_json)
 
 
-def _show_minted(minted: dict[str, Any], *, as_json: bool) -> None:
+def _show_minted(minted: dict[str, Any], *, done: str, as_json: bool) -> None:
+    secret = minted["secret"]
     if as_json:
         display.show_json(minted)
-        return
-    display.say(f"Secret, shown this once: {minted['secret']}")
-    _show_key(minted["key"])
+    else:
+        _show_new(minted["key"], secret)
+    if secret is None:
+        # The first answer was lost on the way, and the second one can only say what was done.
+        display.hint(f"The key was {done}, and its secret was lost with the server's answer.")
+        display.hint(f"`keyrack keys rotate {minted['key']['id']} --force` gives it another.")
+        raise typer.Exit(exits.REFUSED)
+
+
+def _show_new(key: dict[str, Any], secret: str | None) -> None:
+    if secret is not None:
+        display.say(f"Secret, shown this once: {secret}")
+    _show_key(key)
 
 
 def _show(key: dict[str, Any], *, as_json: bool) -> None:
