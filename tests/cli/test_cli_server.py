@@ -90,6 +90,16 @@ def test_a_tenant_is_made_suspended_and_deleted(both: Both) -> None:
     assert (last["kind"], last["at"]) == ("tenant.deleted", gone["deleted_at"])
 
 
+def test_who_may_not_read_the_log_deletes_a_tenant_all_the_same(both: Both, server: Running) -> None:
+    both.done("tenants", "create", "quiet")
+    secret = both.done("keys", "mint", "n", "--scope", "tenants:manage")["secret"]
+    both.shell.set("KEYRACK_STORE", server.url)
+    both.shell.set("KEYRACK_KEY", secret)
+    ran = both.shell("tenants", "delete", "quiet", "--json")
+    assert (ran.code, ran.json["id"], "It is deleted." in ran.err) == (0, "quiet", True)
+    assert both.by_server("tenants", "show", "quiet").code == 1
+
+
 @pytest.mark.parametrize("form", [[], ["--json"]], ids=["text", "json"])
 @pytest.mark.parametrize(
     "command",

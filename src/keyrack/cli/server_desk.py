@@ -6,9 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, TypeVar
 
+from keyrack.cli import display
 from keyrack.client import Client, NewKey, Page
 from keyrack.client.reading import as_json
-from keyrack.core.errors import InvalidRequest
+from keyrack.core.errors import InvalidRequest, KeyrackError
+from keyrack.core.events import Event
 from keyrack.presenting import block_json, event_json, page_json, refusal_json, tenant_json
 from keyrack.wishes import Wish
 
@@ -72,11 +74,14 @@ class ServerDesk:
         return tenant_json(self._client.resume_tenant(tenant_id, service, reason=reason))
 
     def delete_tenant(self, tenant_id: str, *, if_match: int | None, wait: bool) -> dict[str, Any]:
-        """Its last event says when, since nobody can look at it any more."""
+        """Its last event says when, to whoever may read it; nobody can look at the tenant any more."""
         _refuse_wait(wait)
         tenant = self._client.get_tenant(tenant_id)
         self._client.delete_tenant(tenant_id, if_match=if_match)
-        *_, last = self._client.events(subject=tenant_id)
+        last = self._last_event(tenant_id)
+        if last is None:
+            display.hint("It is deleted. The log, which could not be read, says when.")
+            return tenant_json(tenant)
         return tenant_json(replace(tenant, deleted_at=last.at, updated_at=last.at, revision=last.number))
 
     def block_network(self, cidr: str, **wish: Any) -> dict[str, Any]:
@@ -98,6 +103,14 @@ class ServerDesk:
 
     def denials(self, *, tenant: str | None, limit: int, cursor: int) -> dict[str, Any]:
         return _page(self._client.find_denials(tenant=tenant, limit=limit, cursor=str(cursor)), refusal_json)
+
+    def _last_event(self, subject: str) -> Event | None:
+        """The newest that is told of it; None where the log is not told to this key, or not now."""
+        try:
+            told = list(self._client.events(subject=subject))
+        except KeyrackError:
+            return None
+        return told[-1] if told else None
 
 
 def _new(new: NewKey) -> dict[str, Any]:
