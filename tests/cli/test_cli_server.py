@@ -179,3 +179,11 @@ def test_a_secret_that_was_lost_on_the_way_is_said_to_be(both: Both, form: list[
     assert (rotated.code, "was rotated, and its secret was lost" in rotated.err) == (1, True)
     (advice,) = re.findall("`keyrack (.*)`", rotated.err)
     assert both.done(*advice.split())["secret"].startswith("kr_live_")
+
+
+def test_a_change_whose_answer_was_lost_is_not_said_to_be_undone(both: Both) -> None:
+    ran = both.by_a_bad_line("tenants", "create", "unheard")
+    assert (ran.code, "Nothing was changed" in ran.err) == (3, False)
+    assert "It is not known whether anything was changed" in ran.err
+    assert len(ran.err.splitlines()) == 2
+    assert both.done("tenants", "show", "unheard")["id"] == "unheard"

@@ -9,11 +9,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Protocol
 
+from keyrack.cli.exits import Unanswered
 from keyrack.cli.server_desk import ServerDesk
 from keyrack.cli.session import opened
 from keyrack.cli.store_desk import StoreDesk
 from keyrack.client import Client
-from keyrack.core.errors import ConfigurationError
+from keyrack.core.errors import ConfigurationError, Unavailable
 from keyrack.settings import Settings
 from keyrack.stores.urls import is_server
 from keyrack.wishes import Wish
@@ -107,8 +108,13 @@ def at_desk(store: str | None) -> Iterator[Desk]:
             yield StoreDesk(session)
 
 
-def client_of(settings: Settings) -> Client:
-    """A client of the server that the settings name, with their key."""
+@contextmanager
+def client_of(settings: Settings) -> Iterator[Client]:
+    """A client of the server that the settings name, with their key. Its trouble is Unanswered."""
     if settings.key is None:
         raise ConfigurationError("KEYRACK_KEY", "is missing; a server asks for a key.")
-    return Client(settings.store, key=settings.key)
+    with Client(settings.store, key=settings.key) as client:
+        try:
+            yield client
+        except Unavailable as error:
+            raise Unanswered(error.detail) from error

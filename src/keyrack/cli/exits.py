@@ -26,6 +26,11 @@ CONFIGURATION = 78
 """EX_CONFIG of sysexits.h: a setting is missing or wrong."""
 INTERRUPTED = 130
 
+
+class Unanswered(Unavailable):
+    """A server did not answer, or could not: what was asked of it may have been done."""
+
+
 _CODES: tuple[tuple[type[KeyrackError], int], ...] = (
     (ConfigurationError, CONFIGURATION),
     (Unavailable, UNAVAILABLE),
@@ -38,9 +43,11 @@ _GIVEN = re.compile(rf"(?<=unexpected extra )argument.*|{SCANNER_PATTERN}", re.D
 _JARGON = "Value error, "
 """What pydantic, where it is installed, puts before each of its complaints."""
 _NEXT = {
+    Unanswered: "It is not known whether anything was changed; look before you repeat it.",
     Unavailable: "Nothing was changed; `keyrack doctor` says what is wrong.",
     Tampered: "`keyrack events check` names the first event that is not as it was committed.",
 }
+"""What to do next; the first that fits."""
 
 
 def exit_code(error: KeyrackError) -> int:
@@ -53,7 +60,7 @@ def complain(error: KeyrackError, *, as_json: bool) -> None:
     lines = [f"keyrack: {error.detail}"]
     fields = error.details.get("fields", {})
     lines += [f"  {name}: {' '.join(messages)}" for name, messages in fields.items()]
-    lines += [text for kind, text in _NEXT.items() if isinstance(error, kind)]
+    lines += [text for kind, text in _NEXT.items() if isinstance(error, kind)][:1]
     _write(_document(error) if as_json else "\n".join(lines))
 
 
