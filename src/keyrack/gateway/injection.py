@@ -59,8 +59,9 @@ class Injector:
     def _opened(self, upstream: Upstream, secret: SealedSecret | None, server: str) -> Injection:
         if secret is None:
             raise UpstreamKeyUnavailable(f"The key of {upstream.name} is not there.")
-        # What a key is bound to was settled when it was sealed.
-        if _origin_of(server) not in secret.facts.get("origins", ()):
+        origin = _origin_of(server)
+        # A user's own key stays bound to the origins of the day it was sealed; the group may have fewer now.
+        if origin not in upstream.origins or origin not in secret.facts.get("origins", ()):
             raise UpstreamKeyUnavailable(f"The key of {upstream.name} may not be sent to this server.")
         try:
             key = self._vault.opened(secret).decode()

@@ -351,5 +351,19 @@ def test_a_users_own_key_is_not_sent_to_public_apis_and_its_refusal_moves_no_rot
     assert upstream.last.values("authorization") == [f"Bearer {KEYS[2]}"]
 
 
+@pytest.mark.spec("UG-38", "UG-41")
+def test_a_users_own_key_is_not_sent_to_an_origin_that_was_taken_from_the_group(gateway: Served) -> None:
+    bed, upstream = gateway.bed, gateway.bed.upstream()
+    origins = [upstream.url, "https://other.example:443"]
+    group = bed.group(api_key_origins=origins).name
+    path, key = path_of(bed.api(upstream, api_credit_group=group)), bed.key()
+    balances = CreditBalances(bed.stores, bed.vault, spread=bed.verifier.spread)
+    balances.amend("ada", group, {"tier_name": "basic", "user_api_key": KEYS[5]}, by=OPERATOR)
+    assert gateway("GET", path, key=key).status == 200
+    bed.upstreams.update(group, {"api_key_origins": origins[1:]}, by=OPERATOR)
+    assert problem(gateway("GET", path, key=key)) == (503, "upstream_key_unavailable", "GTW018")
+    assert [one.values("authorization") for one in upstream.requests] == [[f"Bearer {KEYS[5]}"]]
+
+
 async def _soon() -> None:
     await asyncio.sleep(0.005)
