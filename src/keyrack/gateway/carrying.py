@@ -75,7 +75,7 @@ class Carrier:
             async with Presence(journey.receive, journey.body):
                 return await self._exchange(journey, small, settlement)
         except (ClientGone, Cut):
-            await settlement.settle()  # something was sent, and may have been carried out
+            await settlement.end(journey.body.size)
             return None
 
     async def _exchange(
@@ -98,12 +98,11 @@ class Carrier:
     async def _pass_on(
         self, journey: Journey, answer: Answered, settlement: Settlement, sent_at: float
     ) -> Response | None:
-        status = answer.response.status
         relay = Relay(answer, journey.admission.api, settlement)
+        settlement.begin(answer.response.status, relay.meter)
 
         async def end() -> None:
-            if journey.admission.held is not None:
-                await settlement.settle_for(status, relay.meter.units(journey.body.size))
+            await settlement.end(journey.body.size)
 
         refused = relay.refusal()
         try:

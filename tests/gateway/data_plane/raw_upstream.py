@@ -135,6 +135,11 @@ class RawUpstream:
         self._writer.write(data)
         await self._writer.drain()
 
+    def hang_up(self) -> None:
+        """End the connection of the last request."""
+        assert self._writer is not None
+        self._portal.call(self._writer.close)
+
     def close(self) -> None:
         """Listen and answer no more."""
         self._portal.call(self._close)

@@ -6,6 +6,7 @@ import asyncio
 import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from http.client import IncompleteRead
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from gateway_bed import KEYS, SCOPE, TIER, Serve, Served, path_of
 from patience import PATIENCE_SECONDS, eventually
 from raw_upstream import Exchange, replying
 from test_gateway_route import problem
-from wire import begun, head
+from wire import begun, chunked, head
 
 from keyrack.gateway.admin.balances import CreditBalances
 from keyrack.stores.balances import Balance
@@ -154,6 +155,60 @@ def test_one_that_leaves_once_the_upstream_is_at_work_pays(gateway: Served) -> N
         assert arrived.wait(PATIENCE_SECONDS)
     eventually(lambda: not gateway.bed.plane.charges._leases)
     assert left(gateway, group) == 9
+
+
+@pytest.mark.spec("UG-34", "UG-37")
+def test_and_for_the_input_that_was_sent_though_nobody_stated_its_length(gateway: Served) -> None:
+    upstream = gateway.bed.upstream()
+    arrived = threading.Event()
+
+    async def slow(exchange: Exchange) -> None:
+        await exchange.body()
+        arrived.set()
+        await exchange.reader.read()
+
+    upstream.answer = slow
+    path, group = limited(gateway, upstream, input_limit=100)
+    caller = [("Authorization", f"Bearer {gateway.bed.key()}"), ("Transfer-Encoding", "chunked")]
+    with gateway.connect() as connection:
+        connection.sendall(head("POST", path, caller) + chunked(b"a" * 20, b"b" * 20))
+        assert arrived.wait(PATIENCE_SECONDS)
+    eventually(lambda: not gateway.bed.plane.charges._leases)
+    assert used(gateway.bed.balance(group)) == (40, 0)
+
+
+@pytest.mark.spec("UG-34", "UG-37")
+@pytest.mark.parametrize("is_cut", [False, True], ids=["left", "cut"])
+@pytest.mark.parametrize(
+    ("status", "available", "output", "following"),
+    [(200, 9, 1000, 402), (404, 9, 1000, 402), (429, 10, 0, 200), (503, 10, 0, 200)],
+)
+def test_an_answer_that_is_left_or_cut_costs_what_its_status_says_and_what_came_of_it(
+    gateway: Served, status: int, available: int, output: int, following: int, is_cut: bool
+) -> None:
+    bed, upstream = gateway.bed, gateway.bed.upstream()
+
+    async def pausing(exchange: Exchange) -> None:
+        await exchange.begin(status)
+        await exchange.part(b"a" * 1000)
+        await exchange.reader.read()
+
+    upstream.answer = pausing
+    path, group = limited(gateway, upstream, output_limit=50)
+    key = bed.key()
+    with gateway.connect() as connection:
+        connection.sendall(head("GET", path, [("Authorization", f"Bearer {key}")]))
+        with begun(connection) as response:
+            assert response.read(1000) == b"a" * 1000
+            if is_cut:
+                upstream.hang_up()
+                with pytest.raises(IncompleteRead):
+                    response.read()
+    eventually(lambda: not bed.plane.charges._leases)
+    assert left(gateway, group) == available
+    assert used(bed.balance(group)) == (0, output)
+    upstream.answer = replying()
+    assert gateway("GET", path, key=key).status == following
 
 
 @pytest.mark.spec("UG-34")
