@@ -170,7 +170,7 @@ class PromotionBody(Body):
 class EndpointBody(Body):
     """One operation of an API: what a caller's key must hold for it, and what it costs."""
 
-    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD"]
+    method: api_fields.Method
     uri: Annotated[StrictStr, Field(max_length=origins.MAX_URL, examples=["/chat/{id}"])]
     scope: Scope
     cost: Annotated[StrictInt, Field(ge=0, le=api_fields.MAX_COST)] = 1

@@ -5,8 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from engine_bed import OPERATOR
 from server.server_bed import House, problem
+from session_bed import ONE
 from upstream_bed import GROUP, ORIGIN, OTHER_ORIGIN, api, made
+
+from keyrack.gateway.admin.api_fields import METHODS
+from keyrack.gateway.admin.apis import Apis
+from keyrack.vault.secrets import Vault
 
 PLACE = "/v1/apis/chat/v1"
 WHOLE = api(
@@ -64,6 +70,20 @@ def test_what_is_left_out_has_its_default_and_what_is_left_out_of_a_change_stays
 
 
 ENDPOINT = {"method": "GET", "uri": "/a", "scope": "a:b"}
+
+
+@pytest.mark.spec("UG-40", "UG-41")
+@pytest.mark.parametrize("method", METHODS)
+def test_a_method_that_was_applied_at_the_store_is_shown_and_taken_over_http(
+    house: House, method: str
+) -> None:
+    endpoints = [{**ENDPOINT, "method": method, "cost": 1}]
+    document = api(api_credit_group=None, endpoints=endpoints)
+    Apis(house.verifier.stores, Vault(ONE), spread=house.verifier.spread).create(document, by=OPERATOR)
+    listed = house.root("GET", "/v1/apis").json()["data"]
+    shown = [house.root("GET", PLACE), house.root("PUT", PLACE, {"endpoints": endpoints})]
+    assert [one["endpoints"] for one in (*listed, *(answer.json() for answer in shown))] == [endpoints] * 3
+    assert house.root("POST", "/v1/apis", {**document, "api_version": "v2"}).status_code == 201
 
 
 @pytest.mark.spec("UG-41")

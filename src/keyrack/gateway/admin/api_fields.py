@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal, get_args
 
 from keyrack.core import scopes
 from keyrack.core.errors import ConfigurationError, ValidationFailed
@@ -15,7 +15,8 @@ from keyrack.gateway.endpoints import Endpoints
 from keyrack.guards import templates
 from keyrack.wishes import Reader
 
-METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
+Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
+METHODS: tuple[Method, ...] = get_args(Method)
 MAX_SERVERS = 20
 MAX_HEADERS = 100
 MAX_ENDPOINTS = 500
