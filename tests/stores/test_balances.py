@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from balances_bed import SHARED, opened
 from balances_values import ADA, FREE, METERED, MIDNIGHT, NOW, TIERS, available, given, order
+from sqlalchemy import Connection
 
 from keyrack.core.upstream import ResetFrequency, Tier
 from keyrack.stores.balances import (
@@ -21,6 +24,8 @@ from keyrack.stores.balances import (
     Meter,
     Outcome,
 )
+from keyrack.stores.balances_redis import RedisBalances
+from keyrack.stores.sql.balances import SqlBalances
 
 EVE = Account("default", "eve", "chat")
 SETTLED, REFUNDED = Outcome.SETTLED, Outcome.REFUNDED
@@ -30,6 +35,31 @@ SETTLED, REFUNDED = Outcome.SETTLED, Outcome.REFUNDED
 def balances(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Balances]:
     """Balances with nothing in them."""
     yield from opened(request.param, request, tmp_path)
+
+
+def after_the_listing(balances: Balances, act: Callable[[], object], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have something done once, when the next lapse has read what is due and before it ends any of it."""
+    if isinstance(balances, RedisBalances):
+        listed = balances._redis.zrangebyscore
+
+        def listing(*args: Any, **options: Any) -> object:
+            due = listed(*args, **options)
+            act()
+            return due
+
+        monkeypatch.setattr(balances._redis, "zrangebyscore", listing)
+        return
+    assert isinstance(balances, SqlBalances)
+    own = balances._writing
+
+    @contextmanager
+    def writing() -> Iterator[Connection]:
+        with own() as connection:
+            yield connection
+        monkeypatch.undo()
+        act()
+
+    monkeypatch.setattr(balances, "_writing", writing)
 
 
 class TestReserving:
@@ -180,6 +210,23 @@ class TestLeases:
         assert balances.renew(["r1"], NOW + 50) == {"r1"}
         assert balances.lapse(NOW + LEASE_SECONDS) == 0
         assert balances.lapse(NOW + 50 + LEASE_SECONDS) == 1
+
+    @pytest.mark.parametrize("balances", SHARED, indirect=True)
+    def test_what_is_renewed_after_it_was_found_due_stays_open(
+        self, balances: Balances, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        given(balances)
+        balances.reserve(order("left", 4), NOW)
+        balances.reserve(order("renewed", 3), NOW)
+        due_at = NOW + LEASE_SECONDS
+        after_the_listing(balances, lambda: balances.renew(["renewed"], due_at), monkeypatch)
+        assert balances.lapse(due_at) == 1
+        renewed = balances.reservation("renewed")
+        assert renewed is not None
+        assert (renewed.outcome, renewed.lapses_at) == (None, due_at + LEASE_SECONDS)
+        assert available(balances) == 7
+        assert balances.lapse(due_at + LEASE_SECONDS) == 1
+        assert available(balances) == 10
 
     def test_only_what_is_open_is_renewed(self, balances: Balances) -> None:
         given(balances)

@@ -100,9 +100,13 @@ local function charge()
   return {short, is_first and 1 or 0, redis.call('HGETALL', balance)}
 end
 
--- end, outcome, input_units or none, output_units, milliseconds for which it is still known.
+-- end, outcome, input_units or none, output_units, milliseconds for which it is still known, when it must be
+-- due or none. Returns whether it ended just now.
 local function finish()
   if redis.call('HGET', reservation, 'outcome') ~= NONE then
+    return 0
+  end
+  if ARGV[6] ~= NONE and number(reservation, 'lapses_at') > tonumber(ARGV[6]) then
     return 0
   end
   redis.call('HSET', reservation, 'outcome', ARGV[2])

@@ -80,7 +80,8 @@ class RedisBalances:
         input_units: int | None = None,
         output_units: int = 0,
     ) -> bool:
-        return self._end(_reservation(reservation_id), outcome, input_units, output_units)
+        key = _reservation(reservation_id)
+        return self._end(key, outcome, input_units=input_units, output_units=output_units)
 
     def reservation(self, reservation_id: str) -> Reservation | None:
         kept = self._fields(_reservation(reservation_id))
@@ -98,7 +99,7 @@ class RedisBalances:
 
     def lapse(self, now: float) -> int:
         due = _asked(lambda: self._redis.zrangebyscore(OPEN, "-inf", repr(now), start=0, num=LAPSED_AT_ONCE))
-        return sum(self._lapsed(one.decode()) for one in due)
+        return sum(self._lapsed(one.decode(), now) for one in due)
 
     def amend(
         self, account: Account, amendment: Amendment, tiers: Sequence[Tier], now: float
@@ -148,17 +149,27 @@ class RedisBalances:
         balance = _standing(order.account, _pairs(flat)).balance
         return Reserved(balance, Meter(short.decode()), bool(is_first)) if short else Reserved(balance)
 
-    def _end(self, key: str, outcome: Outcome, input_units: int | None = None, output_units: int = 0) -> bool:
+    def _end(
+        self,
+        key: str,
+        outcome: Outcome,
+        *,
+        input_units: int | None = None,
+        output_units: int = 0,
+        due_at: float | None = None,
+    ) -> bool:
         units = (NONE if input_units is None else input_units, output_units)
-        return bool(self._run("end", outcome.value, *units, _KEPT_MILLISECONDS, reservation=key))
+        due = NONE if due_at is None else repr(due_at)
+        return bool(self._run("end", outcome.value, *units, _KEPT_MILLISECONDS, due, reservation=key))
 
-    def _lapsed(self, key: str) -> bool:
+    def _lapsed(self, key: str, now: float) -> bool:
         at_lapse = _asked(lambda: self._redis.hget(key, "at_lapse"))
         if at_lapse is None:
             # A server that forgets has forgotten it.
             _asked(lambda: self._redis.zrem(OPEN, key))
             return False
-        return self._end(key, Outcome(at_lapse.decode()))
+        # It may have been renewed since it was listed, which the script sees.
+        return self._end(key, Outcome(at_lapse.decode()), due_at=now)
 
     def _state(self, standing: Standing, changes: str) -> bool:
         account = standing.balance.account

@@ -107,9 +107,11 @@ _END = (
         reservations.c.period,
     )
 )
+_IS_DUE = reservations.c.lapses_at <= bindparam("now")
+_LAPSE = _END.where(_IS_DUE)
 _DUE = (
     select(reservations.c.id, reservations.c.at_lapse)
-    .where(_OPEN, reservations.c.lapses_at <= bindparam("now"))
+    .where(_OPEN, _IS_DUE)
     .order_by(reservations.c.lapses_at)
     .limit(LAPSED_AT_ONCE)
 )
@@ -163,16 +165,7 @@ class SqlBalances:
         with self._writing() as connection:
             ends = {"one": reservation_id, "ends": outcome.value}
             row = connection.execute(_END, ends).one_or_none()
-            if row is None:
-                return False
-            account, charged = Account(*row[:3]), Charged(*row[3:])
-            before = _standing(connection, account)
-            if before is not None:
-                after = crediting.ended(
-                    before, charged, outcome, input_units=input_units, output_units=output_units
-                )
-                _state(connection, before, after)
-            return True
+            return _booked(connection, row, outcome, input_units=input_units, output_units=output_units)
 
     def reservation(self, reservation_id: str) -> Reservation | None:
         found = select(reservations).where(reservations.c.id == reservation_id)
@@ -195,7 +188,7 @@ class SqlBalances:
             connection.execute(_FORGET, {"long_ago": now - KEPT_SECONDS})
             due = connection.execute(_DUE, {"now": now}).all()
         # One by one, since whoever holds two balances at once may wait for somebody who does, too.
-        return sum(self.end(one, Outcome(at_lapse)) for one, at_lapse in due)
+        return sum(self._lapsed(one, Outcome(at_lapse), now) for one, at_lapse in due)
 
     def amend(
         self, account: Account, amendment: Amendment, tiers: Sequence[Tier], now: float
@@ -226,6 +219,12 @@ class SqlBalances:
     def remove(self, account: Account) -> bool:
         with self._writing() as connection:
             return connection.execute(_REMOVE, _theirs(account)).rowcount == 1
+
+    def _lapsed(self, reservation_id: str, outcome: Outcome, now: float) -> bool:
+        """End a reservation unless somebody has ended or renewed it since it was listed."""
+        with self._writing() as connection:
+            ends = {"one": reservation_id, "ends": outcome.value, "now": now}
+            return _booked(connection, connection.execute(_LAPSE, ends).one_or_none(), outcome)
 
     def _charge(self, connection: Connection, order: Order, now: float, *, is_kept: bool) -> Reserved:
         before = _standing(connection, order.account)
@@ -269,6 +268,25 @@ class SqlBalances:
         before = _standing(connection, account)
         # What was made may be removed again by now; then the last word is that there is none.
         return None if before is None else _amend(connection, before, amendment, tiers, now)
+
+
+def _booked(
+    connection: Connection,
+    row: Sequence[Any] | None,
+    outcome: Outcome,
+    *,
+    input_units: int | None = None,
+    output_units: int = 0,
+) -> bool:
+    """Write to its balance what the reservation that just ended comes to; False where none did."""
+    if row is None:
+        return False
+    account, charged = Account(*row[:3]), Charged(*row[3:])
+    before = _standing(connection, account)
+    if before is not None:
+        after = crediting.ended(before, charged, outcome, input_units=input_units, output_units=output_units)
+        _state(connection, before, after)
+    return True
 
 
 def _standing(connection: Connection, account: Account) -> Standing | None:
