@@ -7,13 +7,16 @@ import os
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from functools import partial
 from multiprocessing.queues import SimpleQueue
 
 import pytest
 from patience import eventually, soon
+from psycopg.errors import AdminShutdown
 from servers.postgresql import PostgresServer
+from sqlalchemy import Connection
+from sqlalchemy.exc import OperationalError
 
 from keyrack.core.errors import ConfigurationError, Unavailable
 from keyrack.core.model import Limit
@@ -162,6 +165,32 @@ def test_connections_that_the_server_ended_are_made_anew_without_a_refusal(
     ended = "application_name = 'keyrack' AND pid <> pg_backend_pid()"
     postgresql.run(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {ended}")
     assert counters.take(ONE, NOW).rates[0].remaining == 98
+
+
+@contextmanager
+def answers_to_commits_lost(counters: PostgresCounters) -> Iterator[None]:
+    """The server commits what is written here, and ends the connection before it says so."""
+    own = counters._database.writing
+
+    @contextmanager
+    def writing() -> Iterator[Connection]:
+        with own() as connection:
+            yield connection
+        raise OperationalError("COMMIT", {}, AdminShutdown(), connection_invalidated=True)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(counters._database, "writing", writing)
+        yield
+
+
+def test_a_step_whose_commit_was_not_answered_is_unavailable_and_not_repeated(
+    counters: PostgresCounters,
+) -> None:
+    counters.take([Spend("key/a", LIMIT, 60)], NOW)
+    for step, remaining in ((counters.take, 30), (counters.add, 20), (counters.give_back, 30)):
+        with answers_to_commits_lost(counters), pytest.raises(Unavailable):
+            step([Spend("key/a", LIMIT, 10)], NOW)
+        assert counters.peek(ONE, NOW).rates[0].remaining == remaining
 
 
 def test_a_server_that_says_nothing_is_unavailable_after_a_quarter_second(

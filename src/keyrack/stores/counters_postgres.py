@@ -154,11 +154,23 @@ class PostgresCounters:
             raise Unavailable("The counters cannot be read or written.") from None
 
     def _tried(self, work: Callable[[Connection], _T]) -> _T:
-        """Once more where the server had ended the connection before: that is known only when it is used."""
+        """Once more where the server had ended the connection before: that is known only when it is used.
+
+        Never after work has returned: then it was the commit that failed, and the server may have made it.
+        """
+        has_returned = False
+
+        def noted(connection: Connection) -> _T:
+            nonlocal has_returned
+            result = work(connection)
+            has_returned = True
+            return result
+
         try:
-            return self._transact(work)
+            return self._transact(noted)
         except DBAPIError as error:
-            if not error.connection_invalidated or isinstance(error.orig, psycopg.errors.ConnectionTimeout):
+            is_silent = isinstance(error.orig, psycopg.errors.ConnectionTimeout)
+            if has_returned or is_silent or not error.connection_invalidated:
                 raise
         return self._transact(work)
 
