@@ -63,6 +63,7 @@ class Verifier:
     ):
         self.stores = stores
         self.policy = policy or Policy()
+        self.policy_digest = self.policy.digest()
         self.follower = Follower(
             stores.keys,
             stores.peppers,

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 from engine_bed import other
 from patience import eventually
-from server_bed import Caller, House, problem
+from server_bed import Caller, House, make_store, problem
 
-from keyrack import Unavailable
+from keyrack import Limit, Policy, Unavailable, Verifier
 from keyrack.server import feed as feed_module
 from keyrack.server import reported as reported_module
+from keyrack.server.remote_bodies import FeedQuery
 from keyrack.server.reported import Reported
+from keyrack.testing import PEPPERS
 
 HOLDER = ("keys:verify", "tenants:verify")
 
@@ -74,6 +78,43 @@ def test_another_log_than_the_one_that_was_followed_is_a_reset(house: House) -> 
     assert feed(house.root, after=1, hash="0" * 16)["reset"] is True
     ahead = feed(house.root, after=house.head() + 5)
     assert (ahead["reset"], ahead["number"], ahead["data"]) == (True, house.head(), [])
+
+
+ROLES = {"reader": ("logs:read", "logs:write"), "writer": ("logs:write",)}
+POLICY = Policy(roles=ROLES, presets={"a": ("a:b", "c:d")})
+TURNED = Policy(
+    roles={"writer": ("logs:write",), "reader": ("logs:write", "logs:read")}, presets={"a": ("c:d", "a:b")}
+)
+NARROW = replace(POLICY, roles={**ROLES, "reader": ("logs:read",)})
+
+
+@pytest.mark.parametrize(
+    ("now", "resets"), [(NARROW, True), (Policy(), True), (TURNED, False)], ids=["narrower", "none", "equal"]
+)
+def test_another_policy_than_the_one_that_was_followed_is_a_reset(
+    tmp_path: Path, now: Policy, resets: bool
+) -> None:
+    url = make_store(tmp_path).url
+    with Verifier.open(url, peppers=PEPPERS, policy=POLICY) as before:
+        followed = feed_module.page(before, FeedQuery(), waited=0, within=None)
+    with Verifier.open(url, peppers=PEPPERS, policy=now) as after:
+        query = FeedQuery(after=followed["number"], hash=followed["hash"])
+        page = feed_module.page(after, query, waited=0, within=None)
+    assert page["reset"] is resets
+
+
+def test_what_a_policy_says_has_one_digest_in_whatever_order() -> None:
+    limit = Limit("m", 2, 60)
+    others = [
+        NARROW,
+        replace(POLICY, presets={}),
+        replace(POLICY, prefixes=("ab",)),
+        replace(POLICY, environments=("live",)),
+        replace(POLICY, limits=(limit,)),
+        replace(POLICY, failure_limit=limit),
+    ]
+    assert POLICY.digest() == TURNED.digest()
+    assert len({one.digest() for one in (POLICY, *others)}) == 1 + len(others)
 
 
 def test_a_feed_that_waits_answers_at_once_when_something_comes(house: House) -> None:

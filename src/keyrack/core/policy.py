@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from typing import Any
 
 from keyrack.core import credential, fields
@@ -46,6 +48,18 @@ class Policy:
             raise ConfigurationError(SETTING, f"is not a policy in TOML: {error}.") from None
         except ValidationFailed as error:
             raise ConfigurationError(SETTING, f"{error.detail} {error.details['fields']}") from None
+
+    def digest(self) -> bytes:
+        """The SHA-256 of what it says; in which order names and scopes stand makes no difference."""
+        members = {
+            "prefixes": list(self.prefixes),
+            "environments": list(self.environments),
+            "presets": {name: sorted(scopes) for name, scopes in self.presets.items()},
+            "roles": {name: sorted(scopes) for name, scopes in self.roles.items()},
+            "limits": [astuple(limit) for limit in self.limits],
+            "failure_limit": None if self.failure_limit is None else astuple(self.failure_limit),
+        }
+        return hashlib.sha256(json.dumps(members, sort_keys=True).encode()).digest()
 
 
 def with_defaults(own: Sequence[Limit], defaults: Sequence[Limit]) -> tuple[Limit, ...]:

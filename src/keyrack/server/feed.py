@@ -1,7 +1,8 @@
 """The log as remote stores follow it: which keys and tenants changed, as numbers and ids alone.
 
 A page never goes beyond what this process has applied itself: whoever reads that a key changed, and
-asks here for it, must not be told what was before.
+asks here for it, must not be told what was before. The hash of a page is of the log and of the policy:
+what remote stores were told of a key is what the policy made of it.
 """
 
 from __future__ import annotations
@@ -91,7 +92,7 @@ def _stands(verifier: Verifier, query: FeedQuery, waited: float) -> bool:
 
 
 def _holds(verifier: Verifier, number: int, known: str | None) -> bool:
-    """Whether this log has that number, and the same event under it."""
+    """Whether this log has that number, the same event under it, and this policy was told of then."""
     if number > verifier.follower.replica.head.number:
         return False
     return known is None or known == _hash_at(verifier, number)
@@ -119,7 +120,7 @@ def _item(event: Event) -> dict[str, Any]:
 
 
 def _hash_at(verifier: Verifier, number: int) -> str:
-    return _whole_hash(verifier, number).hex()[_HASH]
+    return hashlib.sha256(_whole_hash(verifier, number) + verifier.policy_digest).hexdigest()[_HASH]
 
 
 def _whole_hash(verifier: Verifier, number: int) -> bytes:

@@ -58,7 +58,7 @@ class FeedView(BaseModel):
     number: Annotated[int, Field(description="How far this goes; hand it back as `after`.")]
     hash: Annotated[str, Field(description="… and this as `hash`.")]
     head: Annotated[int, Field(description="The last number that this server knows.")]
-    reset: Annotated[bool, Field(description="The log is not the one of `hash`: forget all, and go on.")]
+    reset: Annotated[bool, Field(description="Log or policy is not that of `hash`: forget all, and go on.")]
     foreign: Annotated[bool, Field(description="Whether there are keys of another form than Keyrack's.")]
     age_seconds: Annotated[float, Field(description="Since the server's own copy was confirmed.")]
     waited_seconds: Annotated[float, Field(description="How long this answer waited for news.")]
