@@ -281,3 +281,20 @@ def test_what_is_promoted_over_is_retired() -> None:
         (VersionState.RETIRED, NOW),
         (VersionState.LIVE, None),
     ]
+
+
+def test_what_a_rotation_under_way_allows_is_refused_without_one_and_the_reverse() -> None:
+    alone, two = (secret(1),), (secret(1, not_after=NOW + DAY), secret(2))
+    for refused, code in (
+        (lambda: rotation.promote(alone, NOW), "no_rotation"),
+        (lambda: rotation.abort(alone, NOW), "no_rotation"),
+        (lambda: rotation.undo(alone, NOW, ends_at=NOW + DAY), "no_rotation"),
+        (lambda: rotation.undo(two, NOW, ends_at=NOW + DAY), "rotation_active"),
+        (
+            lambda: rotation.start(two, secret(3), now=NOW, ends_at=NOW + DAY, force=False),
+            "rotation_active",
+        ),
+    ):
+        with pytest.raises(Conflict) as raised:
+            refused()
+        assert raised.value.code == code
