@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from patience import PATIENCE_SECONDS, eventually
 
-from keyrack import Authority, Issuer, Unavailable, Verifier, Wish, open_stores
+from keyrack import Access, Authority, Denied, Issuer, Reason, Unavailable, Verifier, Wish, open_stores
 from keyrack import chores as chores_module
 from keyrack import upkeep as upkeep_module
 from keyrack.admin.founding import found
@@ -238,6 +239,42 @@ def test_a_node_that_cannot_write_its_notes_is_still_gone_when_it_is_closed() ->
         assert len(journal.nodes()) == 1
         journal.is_full = True
     assert journal.nodes() == []
+
+
+class HeldUpJournal(MemoryJournal):
+    """A journal on a disk that answers when it likes to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_writing, self.may_go_on = threading.Event(), threading.Event()
+
+    def write(self, uses: Sequence[Use], refusals: Sequence[Refusal]) -> None:
+        self.is_writing.set()
+        assert self.may_go_on.wait(PATIENCE_SECONDS)
+        super().write(uses, refusals)
+
+
+def test_a_revocation_does_not_wait_for_notes_that_are_being_written() -> None:
+    journal = HeldUpJournal()
+    stores = Stores("memory:", MemoryKeys(), journal, MemoryCounters(), Peppers.parse(PEPPERS), FixedClock())
+    found(stores)
+    elsewhere = Issuer(stores)
+    with Verifier(stores) as verifier, ExitStack() as ending:
+        ending.callback(journal.may_go_on.set)
+        verifier.start()
+        minted = elsewhere.mint(Wish("k", scopes=["a:b"]), by=BY)
+
+        def verdict() -> Reason | None:
+            decision = verifier.verify(str(minted.secret), Access(scopes=("a:b",)))
+            return decision.reason if isinstance(decision, Denied) else None
+
+        eventually(lambda: verdict() is None)
+        assert journal.is_writing.wait(PATIENCE_SECONDS)
+        elsewhere.revoke(minted.key.id, by=BY)
+        eventually(lambda: verdict() is Reason.REVOKED)
+        assert journal.uses([minted.key.id]) == {}
+    (use,) = journal.uses([minted.key.id]).values()
+    assert use.uses >= 1
 
 
 class AnnouncingKeys(MemoryKeys):

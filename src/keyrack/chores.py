@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+import threading
+from collections.abc import Callable, Sequence
 
 from keyrack.core.errors import KeyrackError
 from keyrack.stores.follower import steady
@@ -74,7 +75,32 @@ class Chore:
         return None
 
 
-def attempt_each(chores: Iterable[Chore]) -> None:
+class ChoreThread:
+    """A thread that does each of its chores when it is due, until it is stopped."""
+
+    def __init__(self, name: str, chores: Sequence[Chore], *, every: float):
+        """`every` so many seconds it looks which are due."""
+        self._chores = chores
+        self._every = every
+        self._ending = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def start(self) -> None:
+        """Run until `stop`."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread, once it is done with what it is about."""
+        self._ending.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def _run(self) -> None:
+        while not self._ending.wait(self._every):
+            attempt_each(self._chores)
+
+
+def attempt_each(chores: Sequence[Chore]) -> None:
     """Do those that are due. A fault of ours in one is logged, and ends none of the others."""
     for chore in chores:
         try:

@@ -1,4 +1,7 @@
-"""The one thread of a Verifier: follows the log, says that this node lives, and writes the journal."""
+"""The two threads of a Verifier: one follows the log and says that this node lives; the other writes notes.
+
+They are two since writing may take long, and a revocation must not wait for it.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ import secrets
 import threading
 import weakref
 
-from keyrack.chores import Chore, Telling, attempt_each, finish
+from keyrack.chores import Chore, ChoreThread, Telling, finish
 from keyrack.core.errors import KeyrackError, Unavailable
 from keyrack.idempotency import REMEMBERED_SECONDS
 from keyrack.redigesting import Redigests
@@ -25,6 +28,7 @@ HEAR_SECONDS = 0.02
 """How often a store that announces news is listened to."""
 RENEW_SECONDS = 0.5
 FLUSH_SECONDS = 1.0
+CHORES_LOOK_SECONDS = 0.25
 FORGET_SECONDS = 3600.0
 FAULT_SECONDS = 1.0
 """How long to pause after a fault of ours, which would only fail again."""
@@ -60,15 +64,16 @@ class Upkeep:
         self._following = Telling("the replica is not confirmed")
         self._announcing = threading.Lock()
         self._renewal = Chore("this node cannot say that it lives", self._renew, min(poll, RENEW_SECONDS))
-        self._others = (
+        chores = (
             Chore("notes cannot be written", self._flush, FLUSH_SECONDS),
             Chore("failures cannot be counted with those of other nodes", self._share, FLUSH_SECONDS),
             Chore("marks cannot be dropped", self._forget, FORGET_SECONDS),
             Chore("digests cannot be renewed", self._redigest, FLUSH_SECONDS),
         )
+        self._writing = ChoreThread("keyrack-writing", chores, every=CHORES_LOOK_SECONDS)
 
     def start(self) -> None:
-        """Register this node, load the replica, and start the thread."""
+        """Register this node, load the replica, and start the threads."""
         self._renew()
         try:
             self._follower.load()
@@ -79,12 +84,14 @@ class Upkeep:
         self._renew()
         _running.add(self)
         self._thread.start()
+        self._writing.start()
 
     def stop(self) -> None:
-        """End the thread, write what was noted, and say that this node decides nothing more."""
+        """End the threads, write what was noted, and say that this node decides nothing more."""
         self._ending.set()
         if self._thread.is_alive():
             self._thread.join()
+        self._writing.stop()
         _running.discard(self)
         # From here on no change waits for this node.
         self._follower.abandon("This Verifier was closed.")
@@ -117,7 +124,7 @@ class Upkeep:
             )
 
     def orphan(self) -> None:
-        """After a fork the thread is not there any more, so the child decides nothing."""
+        """After a fork the threads are not there any more, so the child decides nothing."""
         self._follower.abandon("This process was forked; open the Verifier after the fork.")
 
     def _run(self) -> None:
@@ -146,7 +153,6 @@ class Upkeep:
             self._follow()
         else:
             self._follower.leave_unconfirmed(self._renewal.trouble)
-        attempt_each(self._others)
 
     def _follow(self) -> None:
         before = self._follower.replica.head

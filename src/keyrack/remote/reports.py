@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 import secrets
-import threading
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from keyrack.chores import Chore, attempt_each
+from keyrack.chores import Chore, ChoreThread, finish
 from keyrack.client import Client
-from keyrack.core.errors import KeyrackError
 from keyrack.stores.journal import Notebook, Refusal, Use
 from keyrack.stores.opened import Clock
 
@@ -19,8 +16,6 @@ REPORT_SECONDS = 1.0
 MAX_USES = 400
 """In one report, an address counted like a use; the server takes no more."""
 MAX_AGE_SECONDS = 86_400.0
-
-log = logging.getLogger("keyrack.remote")
 
 
 class Reports:
@@ -37,9 +32,8 @@ class Reports:
         self._node = secrets.token_hex(8)
         self._number = 1
         self._unsent: deque[list[Use]] = deque()
-        self._ending = threading.Event()
-        self._chore = Chore("use cannot be reported", self.flush, REPORT_SECONDS)
-        self._thread = threading.Thread(target=self._run, name="keyrack-reports", daemon=True)
+        chore = Chore("use cannot be reported", self.flush, REPORT_SECONDS)
+        self._thread = ChoreThread("keyrack-reports", (chore,), every=REPORT_SECONDS)
 
     def start(self) -> None:
         """Report from now on."""
@@ -47,13 +41,8 @@ class Reports:
 
     def stop(self) -> None:
         """Report what is left, and close the connection."""
-        self._ending.set()
-        if self._thread.ident:
-            self._thread.join()
-        try:
-            self.flush()
-        except KeyrackError as error:
-            log.warning("not all use could be reported at the end: %s", error.detail)
+        self._thread.stop()
+        finish(self.flush)
         self._client.close()
 
     def flush(self) -> None:
@@ -73,10 +62,6 @@ class Reports:
             self._client.report_uses(uses, report={"node": self._node, "number": self._number})
             self._unsent.popleft()
             self._number += 1
-
-    def _run(self) -> None:
-        while not self._ending.wait(REPORT_SECONDS):
-            attempt_each((self._chore,))
 
 
 def _pages(uses: Iterable[Use]) -> Iterator[list[Use]]:

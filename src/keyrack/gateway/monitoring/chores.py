@@ -5,11 +5,10 @@ Each job may be done by any number of processes at once: whatever it changes is 
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
-from keyrack.chores import Chore, attempt_each, finish
+from keyrack.chores import Chore, ChoreThread, attempt_each, finish
 from keyrack.core.upstream import Upstream
 from keyrack.gateway.admin.leftovers import Leftovers
 from keyrack.gateway.admin.tidying import tidy
@@ -44,8 +43,6 @@ class Chores:
         self._rollouts = Rollouts(verifier.stores, monitoring.tally, monitoring.signals)
         self._keys = KeyRotations(verifier.stores, monitoring.signals)
         self._leftovers = Leftovers(verifier.stores, verifier.follower)
-        self._ending = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="keyrack-gateway", daemon=True)
         self.jobs = (
             Chore("what was sent cannot be counted", self.count, REFRESH_SECONDS),
             Chore("breakers of other processes cannot be read", self.read_breakers, REFRESH_SECONDS),
@@ -59,6 +56,7 @@ class Chores:
             Chore("signals cannot be told", monitoring.signals.flush, REFRESH_SECONDS),
             Chore("old counts cannot be dropped", self.forget, FORGET_SECONDS),
         )
+        self._thread = ChoreThread("keyrack-gateway", self.jobs, every=LOOK_SECONDS)
 
     def start(self) -> None:
         """Run until `stop`."""
@@ -66,9 +64,7 @@ class Chores:
 
     def stop(self) -> None:
         """End the thread, and write what was counted."""
-        self._ending.set()
-        if self._thread.is_alive():
-            self._thread.join()
+        self._thread.stop()
         finish(self._monitoring.tally.flush, self._monitoring.signals.flush)
 
     def do(self) -> None:
@@ -119,7 +115,3 @@ class Chores:
     def _rotating(self) -> Iterator[Upstream]:
         upstreams = list(self._follower.replica.upstreams.values())
         return (one for one in upstreams if one.rollout is not None and one.deleted_at is None)
-
-    def _run(self) -> None:
-        while not self._ending.wait(LOOK_SECONDS):
-            self.do()
