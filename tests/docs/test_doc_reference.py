@@ -24,7 +24,7 @@ from keyrack.core.events import EventKind
 from keyrack.core.http import ANSWERS
 from keyrack.core.model import Reason
 from keyrack.idempotency import REMEMBERED_SECONDS
-from keyrack.server import front, questions, wire
+from keyrack.server import feed, front, questions, wire
 from keyrack.server.app import management_api
 from keyrack.server.background import Background
 from keyrack.settings import Settings, variable
@@ -178,6 +178,8 @@ SIZES = {
     "levels of metadata": fields.MAX_METADATA_DEPTH,
     "live secrets of a key": rotation.MAX_LIVE,
     "refusals kept in the journal": journal.DENIALS_KEPT,
+    "remote stores that follow one server": feed.MAX_REMOTE_NODES,
+    "… of one tenant, without tenants:verify": feed.MAX_OF_A_TENANT,
 }
 TIMES = {
     "grace of a rotation, at least": rotation.MIN_GRACE.total_seconds(),

@@ -13,6 +13,7 @@ from patience import eventually
 from server_bed import Caller, House, make_store, problem
 
 from keyrack import Limit, Policy, Unavailable, Verifier
+from keyrack.admin.restoring import holds
 from keyrack.server import feed as feed_module
 from keyrack.server import reported as reported_module
 from keyrack.server.remote_bodies import FeedQuery
@@ -164,6 +165,32 @@ def test_a_node_that_went_leaves_its_place_to_the_first_that_comes(
     feed(house.root, node="b" * 8)
     (left,) = [one for one in journal.nodes() if one.id.startswith("remote-")]
     assert left.id != first.id
+
+
+def test_no_tenant_takes_the_places_of_others(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feed_module, "MAX_OF_A_TENANT", 2)
+    monkeypatch.setattr(feed_module, "MAX_REMOTE_NODES", 3)
+    for tenant in ("acme", "umbrella", "initech"):
+        house.root("POST", "/v1/tenants", {"id": tenant})
+    first, second = (house.holder("keys:verify", tenant="acme") for _ in range(2))
+    feed(first, node="a" * 8)
+    feed(second, node="a" * 8)
+    full = (503, "unavailable")
+    assert problem(first("GET", "/v1/feed", params={"node": "b" * 8})) == full
+    feed(first, node="a" * 8)
+    feed(house.holder("keys:verify", tenant="umbrella"), node="a" * 8)
+    late = house.holder("keys:verify", tenant="initech")
+    assert problem(late("GET", "/v1/feed", params={"node": "a" * 8})) == full
+    for node in ("a" * 8, "b" * 8, "c" * 8):
+        feed(house.root, node=node)
+
+
+def test_a_node_that_says_that_it_is_ahead_has_passed_nothing(house: House) -> None:
+    journal = house.verifier.stores.journal
+    feed(house.root, node="a" * 8, after=house.head() + 1000)
+    (mine,) = [one for one in journal.nodes() if one.id.startswith("remote-")]
+    assert (mine.applied, mine.hash) == (0, bytes(32))
+    assert holds(house.verifier.stores, mine), "which alarms nobody"
 
 
 def test_a_node_that_leaves_is_waited_for_no_more(house: House) -> None:

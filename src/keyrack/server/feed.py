@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from collections.abc import Set
 from datetime import UTC, datetime
 from typing import Any
 
@@ -25,8 +26,13 @@ LOOK_SECONDS = 0.02
 CATCH_UP_SECONDS = 2.0
 """How long a follower that is ahead is waited for: it may have read from a process that is quicker."""
 MAX_REMOTE_NODES = 1000
+"""How many may follow that see all tenants, and how many that see their own alone."""
+MAX_OF_A_TENANT = 250
+"""How many of these may be of one tenant, so that none of them takes the places of all."""
 REMOTE = "remote-"
 """How the nodes are called that follow through a server."""
+OF_ALL = f"{REMOTE}all-"
+OF_TENANT = f"{REMOTE}own-"
 _HASH = slice(16)
 
 
@@ -62,11 +68,21 @@ def page(verifier: Verifier, query: FeedQuery, *, waited: float, within: str | N
     }
 
 
+def node_id(node: str, *, caller: str, within: str | None) -> str:
+    """What a node stands under: its own word and its caller's, so that nobody speaks for that of another.
+
+    Those of one tenant begin alike.
+    """
+    place = OF_ALL if within is None else f"{OF_TENANT}{_digest(within)}-"
+    return place + _digest(f"{caller} {node}")
+
+
 def renew(verifier: Verifier, node_id: str, after: int | None, *, again: bool = False) -> None:
     """Say in the journal that a remote node lives, so that a change which waits, waits for it.
 
-    Those whose word is too old for any decision are dropped, and there is room for so many only. Raises
-    Unavailable for one that is renewed `again` and has left since.
+    One that is ahead of this process has passed nothing that is known here, whatever it says. Those whose
+    word is too old for any decision are dropped, and there is room for so many only. Raises Unavailable for
+    one that is renewed `again` and has left since.
     """
     journal, now = verifier.stores.journal, steady()
     known = {node.id: node for node in journal.nodes() if node.id.startswith(REMOTE)}
@@ -77,10 +93,24 @@ def renew(verifier: Verifier, node_id: str, after: int | None, *, again: bool = 
         outdated = [node.id for node in known.values() if not gone <= node.renewed_at <= now]
         for one in outdated:
             journal.retire(one)
-        if len(known) - len(outdated) >= MAX_REMOTE_NODES:
-            raise Unavailable("Too many remote stores follow this one.")
-    number = verifier.follower.replica.head.number if after is None else after
+        _require_room(node_id, known.keys() - outdated)
+    head = verifier.follower.replica.head.number
+    number = head if after is None else after if after <= head else 0
     journal.renew(Node(node_id, number, _whole_hash(verifier, number), now))
+
+
+def _require_room(node_id: str, others: Set[str]) -> None:
+    if node_id.startswith(OF_ALL):
+        bounds = {OF_ALL: MAX_REMOTE_NODES}
+    else:
+        bounds = {OF_TENANT: MAX_REMOTE_NODES, node_id.rpartition("-")[0]: MAX_OF_A_TENANT}
+    for beginning, most in bounds.items():
+        if sum(other.startswith(beginning) for other in others) >= most:
+            raise Unavailable("Too many remote stores follow this one.")
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _stands(verifier: Verifier, query: FeedQuery, waited: float) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import re
 from datetime import UTC, datetime
 from functools import partial
@@ -102,8 +101,7 @@ def _renew(verifier: Verifier, by: Authority, query: FeedQuery, *, again: bool =
 
 
 def _node_id(by: Authority, node: str) -> str:
-    """Of caller and node together, so that nobody speaks for the node of another."""
-    return feeds.REMOTE + hashlib.sha256(f"{by.name} {node}".encode()).hexdigest()[:16]
+    return feeds.node_id(node, caller=by.name, within=_reach(by))
 
 
 def _reach(by: Authority) -> str | None:
