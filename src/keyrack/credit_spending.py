@@ -6,7 +6,8 @@ the limits are given back.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from keyrack.core.checks import Charge
 from keyrack.core.errors import Unavailable
@@ -18,6 +19,9 @@ from keyrack.stores.crediting import shortage
 from keyrack.stores.follower import Follower
 from keyrack.stores.opened import Stores
 
+CreditWatcher = Callable[[Account, Mapping[str, Any]], None]
+"""Takes a balance that is used up, and what the refusal says of it."""
+
 
 class CreditSpender:
     """Charges decisions to the balances of a store; where it keeps none, a key with a group never passes."""
@@ -28,6 +32,8 @@ class CreditSpender:
         self._follower = follower
         self.blocks = stores.balances is not None and stores.balances.blocks
         """Whether a charge may wait for a network."""
+        self.watchers: list[CreditWatcher] = []
+        """Called once in each period of a balance, when something is refused for it."""
 
     def take(self, allowed: Allowed, charges: Sequence[Charge], access: Access, now: float) -> Decision:
         """The same decision, paid for; or a refusal, for which nothing of the charges is kept."""
@@ -51,7 +57,11 @@ class CreditSpender:
             return Denied(Reason.STORE_DOWN, key, allowed.secret)
         if reserved.short is None:
             return None
-        return Denied(Reason.CREDITS, key, allowed.secret, shortage(order, reserved))
+        short = shortage(order, reserved)
+        if reserved.first_short:
+            for watch in self.watchers:
+                watch(account, short)
+        return Denied(Reason.CREDITS, key, allowed.secret, short)
 
     def _group(self, key: Key) -> Upstream | None:
         """The group that a key names, unless it was deleted."""

@@ -15,7 +15,7 @@ from keyrack.core.http import Presented
 from keyrack.core.model import Access, Address, Allowed, Decision, Denied, Key, Limit, Reason, Tenant
 from keyrack.core.peppers import Peppers
 from keyrack.core.policy import Policy
-from keyrack.credit_spending import CreditSpender
+from keyrack.credit_spending import CreditSpender, CreditWatcher
 from keyrack.deciding import ANYTHING, Ceiling
 from keyrack.issuer import Issuer
 from keyrack.lookups import LookUps
@@ -324,6 +324,13 @@ class Verifier:
             return False
         is_counted = self._counting_waits and bool(charged(proved, access))
         return is_counted or (self._credits.blocks and _pays(proved.key, access))
+
+    def watch_credits(self, watch: CreditWatcher) -> None:
+        """Have this called with each balance that a decision here is the first in its period to find used up.
+
+        It is given what the refusal says as well. It is called within the decision, so it waits for nothing.
+        """
+        self._credits.watchers.append(watch)
 
     @property
     def may_wait(self) -> bool:

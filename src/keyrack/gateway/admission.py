@@ -19,7 +19,8 @@ from keyrack.core.sending import candidates
 from keyrack.core.upstream import Api, Endpoint, SendPolicy, Upstream, UpstreamVersion
 from keyrack.gateway.charging import Charges, Held, Short
 from keyrack.gateway.decider import Asked, Decider, Passed, new_request_id
-from keyrack.gateway.monitoring.signals import Signal, SignalKind, Signals
+from keyrack.gateway.monitoring.exhausted import exhausted
+from keyrack.gateway.monitoring.signals import Signals
 from keyrack.gateway.paths import Target
 from keyrack.gateway.refusals import Refusals, Refused
 from keyrack.stores.balances import Account, Balance, Outcome
@@ -174,10 +175,8 @@ class Admissions:
         """Tell once in a period that a user has used up what there was."""
         if not short.is_first or passed.allowed is None:
             return
-        owner, api = passed.allowed.key.owner or "", passed.api
-        told = {"owner": owner, "meter": short.meter.value}
-        once = f"{owner}/{short.details['reset_date']}"
-        self._signals.tell(Signal(SignalKind.CREDITS_EXHAUSTED, api.tenant, api.group or "", told, once))
+        account = Account(passed.api.tenant, passed.allowed.key.owner or "", passed.api.group or "")
+        self._signals.tell(exhausted(account, short.details))
 
     async def _take_back(
         self, reason: Reason, passed: Passed, asked: Asked, details: Mapping[str, Any] | None = None

@@ -16,7 +16,6 @@ from keyrack.stores.balances import (
     Account,
     Balance,
     Balances,
-    Meter,
     Order,
     Outcome,
 )
@@ -39,9 +38,8 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class Short:
-    """Nothing was reserved, because this meter of the balance holds too little."""
+    """Nothing was reserved, because a meter of the balance holds too little."""
 
-    meter: Meter
     details: Mapping[str, Any]
     """Those of `credits_exhausted`: group, meter, available, required, reset_date."""
     is_first: bool
@@ -98,7 +96,7 @@ class Charges:
         if owner is not None:
             reserved = await self._ask(lambda balances: balances.reserve(order, now))
         if reserved.balance is None or reserved.short is not None:
-            return Short(reserved.short or Meter.CREDITS, shortage(order, reserved), reserved.first_short)
+            return Short(shortage(order, reserved), reserved.first_short)
         held = Held(order.id, reserved.balance)
         if reporter is None:
             self._carry(_Lease(held, now + LEASE_SECONDS))

@@ -11,6 +11,7 @@ from keyrack.core.errors import KeyrackError
 from keyrack.core.model import Network
 from keyrack.core.webhooks import Webhooks
 from keyrack.gateway.monitoring.chores import Chores
+from keyrack.gateway.monitoring.exhausted import exhausted
 from keyrack.gateway.monitoring.late_users import LateUsers
 from keyrack.gateway.monitoring.outgoing import Outgoing
 from keyrack.gateway.monitoring.watch import Monitoring
@@ -41,7 +42,9 @@ class Background:
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Keep all of it going, in the event loop that serves and in a thread beside."""
-        self._verifier.notebook.watchers.append(LateUsers(self.monitoring.signals))
+        signals = self.monitoring.signals
+        self._verifier.notebook.watchers.append(LateUsers(signals))
+        self._verifier.watch_credits(lambda account, short: signals.tell(exhausted(account, short)))
         chores = Chores(self._verifier, self.monitoring)
         tasks = (asyncio.create_task(self._move_metrics()), asyncio.create_task(self._tell_webhooks()))
         chores.start()

@@ -14,7 +14,7 @@ from patience import PATIENCE_SECONDS
 
 from keyrack.core.errors import Unavailable
 from keyrack.gateway.charging import RENEW_SECONDS, Charges, Held, Short
-from keyrack.stores.balances import LEASE_SECONDS, Meter, Order, Outcome, Reserved
+from keyrack.stores.balances import LEASE_SECONDS, Order, Outcome, Reserved
 from keyrack.stores.balances_memory import MemoryBalances
 
 SETTLED, REFUNDED = Outcome.SETTLED, Outcome.REFUNDED
@@ -121,15 +121,15 @@ def test_what_is_short_says_what_there_is_and_what_was_asked(carrier: Carrier) -
         input_short = await carrier.reserved(1, input_units=1001)
         assert isinstance(credits_short, Short)
         assert isinstance(input_short, Short)
-        assert (credits_short.meter, credits_short.is_first) == (Meter.CREDITS, True)
-        assert (input_short.meter, input_short.is_first) == (Meter.INPUT, False)
+        assert (credits_short.details["meter"], credits_short.is_first) == ("credits", True)
+        assert (input_short.details["meter"], input_short.is_first) == ("input", False)
         asked = [(one.details["available"], one.details["required"]) for one in (credits_short, input_short)]
         assert asked == [(10, 11), (1000, 1001)]
         assert {one.details["group"] for one in (credits_short, input_short)} == {GROUP}
         await carrier.charges.end((await carrier.held(1)).id, SETTLED, output_units=5000)
         output_short = await carrier.reserved(1)
         assert isinstance(output_short, Short)
-        assert (output_short.meter, output_short.details["available"]) == (Meter.OUTPUT, 0)
+        assert (output_short.details["meter"], output_short.details["available"]) == ("output", 0)
 
     run(work)
 
