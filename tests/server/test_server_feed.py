@@ -18,6 +18,7 @@ from keyrack.server import feed as feed_module
 from keyrack.server import reported as reported_module
 from keyrack.server.remote_bodies import FeedQuery
 from keyrack.server.reported import Reported
+from keyrack.stores.journal import Node
 from keyrack.testing import PEPPERS
 
 HOLDER = ("keys:verify", "tenants:verify")
@@ -28,6 +29,11 @@ def feed(caller: Caller, **query: Any) -> dict[str, Any]:
     assert answer.status_code == 200, answer.text
     page: dict[str, Any] = answer.json()
     return page
+
+
+def followers(house: House) -> list[Node]:
+    """The remote stores that a change waits for."""
+    return [one for one in house.verifier.stores.journal.nodes() if one.id.startswith("remote-")]
 
 
 def prove(caller: Caller, text: str, **more: Any) -> dict[str, Any]:
@@ -145,11 +151,11 @@ def test_waiting_holds_no_thread(house: House) -> None:
 def test_a_node_that_follows_is_waited_for_and_one_that_went_is_dropped(house: House) -> None:
     journal = house.verifier.stores.journal
     feed(house.root, node="a" * 8)
-    (mine,) = [one for one in journal.nodes() if one.id.startswith("remote-")]
+    (mine,) = followers(house)
     assert mine.applied == house.head()
     journal.renew(mine._replace(renewed_at=mine.renewed_at - house.verifier.follower.max_stale - 1))
     feed(house.root, node="b" * 8)
-    (left,) = [one for one in journal.nodes() if one.id.startswith("remote-")]
+    (left,) = followers(house)
     assert left.id != mine.id
 
 
@@ -160,10 +166,10 @@ def test_a_node_that_went_leaves_its_place_to_the_first_that_comes(
     journal = house.verifier.stores.journal
     feed(house.root, node="a" * 8)
     assert problem(house.root("GET", "/v1/feed", params={"node": "b" * 8})) == (503, "unavailable")
-    (first,) = [one for one in journal.nodes() if one.id.startswith("remote-")]
+    (first,) = followers(house)
     journal.renew(first._replace(renewed_at=first.renewed_at - house.verifier.follower.max_stale - 1))
     feed(house.root, node="b" * 8)
-    (left,) = [one for one in journal.nodes() if one.id.startswith("remote-")]
+    (left,) = followers(house)
     assert left.id != first.id
 
 
@@ -186,30 +192,44 @@ def test_no_tenant_takes_the_places_of_others(house: House, monkeypatch: pytest.
 
 
 def test_a_node_that_says_that_it_is_ahead_has_passed_nothing(house: House) -> None:
-    journal = house.verifier.stores.journal
     feed(house.root, node="a" * 8, after=house.head() + 1000)
-    (mine,) = [one for one in journal.nodes() if one.id.startswith("remote-")]
+    (mine,) = followers(house)
     assert (mine.applied, mine.hash) == (0, bytes(32))
     assert holds(house.verifier.stores, mine), "which alarms nobody"
 
 
+def test_a_node_from_a_quicker_process_counts_once_this_one_has_caught_up(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And not when the whole call is over: a change that waits for it would wait so long as well."""
+    monkeypatch.setattr(feed_module, "CATCH_UP_SECONDS", 20)
+    after = house.head() + 1
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(feed, house.root, node="a" * 8, after=after, wait=20)
+        house.root.mint("logs:read")
+        assert house.head() == after
+        eventually(lambda: [one.applied for one in followers(house)] == [after])
+        house.root.mint("logs:read")
+        assert [one["number"] for one in waiting.result(25)["data"]] == [after + 1]
+
+
 def test_a_node_that_leaves_is_waited_for_no_more(house: House) -> None:
-    journal, after = house.verifier.stores.journal, house.head()
+    after = house.head()
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(
             house.root, "GET", "/v1/feed", params={"node": "a" * 8, "after": after, "wait": 3}
         )
-        eventually(lambda: any(one.id.startswith("remote-") for one in journal.nodes()))
+        eventually(lambda: followers(house))
         assert house.root("DELETE", "/v1/feed/aaaaaaaa").status_code == 204
         assert problem(waiting.result(25)) == (503, "unavailable")
-    assert not any(one.id.startswith("remote-") for one in journal.nodes())
+    assert not followers(house)
     assert problem(house.root("DELETE", "/v1/feed/A")) == (404, "not_found")
 
 
 def test_nobody_speaks_for_the_node_of_another(house: House) -> None:
     feed(house.root, node="a" * 8)
     assert house.holder("keys:verify")("DELETE", "/v1/feed/aaaaaaaa").status_code == 204
-    assert any(one.id.startswith("remote-") for one in house.verifier.stores.journal.nodes())
+    assert followers(house)
 
 
 def test_a_proof_has_the_record_and_nothing_that_proves(house: House) -> None:

@@ -36,12 +36,18 @@ OF_TENANT = f"{REMOTE}own-"
 _HASH = slice(16)
 
 
-async def wait_for_news(verifier: Verifier, query: FeedQuery) -> float:
-    """Wait, in no thread, until the log goes beyond `after`; how many seconds that took."""
-    begun = steady()
-    while _stands(verifier, query, steady() - begun):
+async def catch_up(verifier: Verifier, query: FeedQuery, begun: float) -> None:
+    """Wait, in no thread, until this process is as far as its follower, at most for a while from `begun`."""
+    after, until = query.after or 0, begun + min(query.wait, CATCH_UP_SECONDS)
+    while verifier.follower.replica.head.number < after and steady() < until:
         await asyncio.sleep(LOOK_SECONDS)
-    return steady() - begun
+
+
+async def wait_for_news(verifier: Verifier, query: FeedQuery, begun: float) -> None:
+    """Wait, in no thread, until the log goes beyond `after`, at most for `wait` seconds from `begun`."""
+    until = begun + query.wait
+    while verifier.follower.replica.head.number == query.after and steady() < until:
+        await asyncio.sleep(LOOK_SECONDS)
 
 
 def page(verifier: Verifier, query: FeedQuery, *, waited: float, within: str | None) -> dict[str, Any]:
@@ -111,14 +117,6 @@ def _require_room(node_id: str, others: Set[str]) -> None:
 
 def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def _stands(verifier: Verifier, query: FeedQuery, waited: float) -> bool:
-    """Whether there is nothing to tell yet, and time left to wait for it."""
-    head = verifier.follower.replica.head.number
-    if query.after is None or head > query.after:
-        return False
-    return waited < (query.wait if head == query.after else min(query.wait, CATCH_UP_SECONDS))
 
 
 def _holds(verifier: Verifier, number: int, known: str | None) -> bool:

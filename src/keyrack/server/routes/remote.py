@@ -30,6 +30,7 @@ from keyrack.server.remote_bodies import (
     UseBody,
 )
 from keyrack.server.reported import Reported
+from keyrack.stores.follower import steady
 from keyrack.stores.journal import Use
 from keyrack.stores.protocols import Kind
 from keyrack.stores.replica import NotInMemory
@@ -45,10 +46,12 @@ router = APIRouter(prefix="/v1", tags=["verify"])
 async def feed(request: Request, by: By, query: Annotated[FeedQuery, Query()]) -> dict[str, Any]:
     """Ids and numbers only, of the caller's own tenant unless it holds `tenants:verify`. Holds no thread."""
     verifier: Verifier = request.app.state.verifier
+    begun = steady()
+    await feeds.catch_up(verifier, query, begun)
     # A change waits until its followers say that they have passed it, so that is known at once …
     await asyncio.to_thread(_renew, verifier, by, query)
-    waited = await feeds.wait_for_news(verifier, query)
-    return await asyncio.to_thread(_page, verifier, by, query, waited)
+    await feeds.wait_for_news(verifier, query, begun)
+    return await asyncio.to_thread(_page, verifier, by, query, steady() - begun)
 
 
 @router.delete("/feed/{node}", status_code=204, response_class=Response, summary="Follow no more")
