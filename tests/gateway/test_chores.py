@@ -8,6 +8,7 @@ import pytest
 from engine_bed import OPERATOR, Bed
 from gateway.rotation_bed import FIELDS, RotationBed
 
+from keyrack.chores import attempt_each
 from keyrack.core.errors import Unavailable
 from keyrack.gateway.monitoring.signals import Signal, SignalKind
 from keyrack.stores.gateway_state import GatewayState
@@ -39,7 +40,7 @@ def uncounted(bed: Bed, error: Exception) -> RotationBed:
 
 def test_a_fault_in_one_job_ends_no_other(memory: Bed, caplog: pytest.LogCaptureFixture) -> None:
     bed = uncounted(memory, ZeroDivisionError("a fault"))
-    bed.chores.do()
+    attempt_each(bed.chores.jobs)
     assert bed.told == {"rotation.fallback": 1}
     assert "ZeroDivisionError: a fault" in caplog.text
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
-from keyrack.chores import Chore, ChoreThread, attempt_each, finish
+from keyrack.chores import Chore, ChoreThread, finish
 from keyrack.core.upstream import Upstream
 from keyrack.gateway.admin.leftovers import Leftovers
 from keyrack.gateway.admin.tidying import tidy
@@ -66,10 +66,6 @@ class Chores:
         """End the thread, and write what was counted."""
         self._thread.stop()
         finish(self._monitoring.tally.flush, self._monitoring.signals.flush)
-
-    def do(self) -> None:
-        """Do every job that is due, once. A fault of one is logged."""
-        attempt_each(self.jobs)
 
     def count(self) -> None:
         """Write what was sent, and read what all have sent."""
